@@ -1,0 +1,1 @@
+"""Tools that run on the operator's machine."""
