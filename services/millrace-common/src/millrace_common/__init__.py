@@ -1,0 +1,1 @@
+"""What Millrace's services share: settings, JSON logs, health over HTTP, Kafka settings, message schemas."""
