@@ -1,0 +1,24 @@
+"""What the controller fetches once, checks, caches and hands to the nodes as one archive each.
+
+A recipe says what an archive is made of; :func:`obtain` gives the archive, from the cache or by fetching.
+Nodes need no way out for any of it: the controller uses the ecosystem's own client (mvn, pip) with the
+settings that this machine has for it.
+"""
+
+from millrace.artifacts.jvm import JvmRecipe, lock_jars
+from millrace.artifacts.model import Artifact, ArtifactError, Recipe
+from millrace.artifacts.pyspark import PysparkRecipe
+from millrace.artifacts.store import obtain
+from millrace.artifacts.wheelhouse import WheelhouseRecipe, lock_wheels
+
+__all__ = [
+    "Artifact",
+    "ArtifactError",
+    "JvmRecipe",
+    "PysparkRecipe",
+    "Recipe",
+    "WheelhouseRecipe",
+    "lock_jars",
+    "lock_wheels",
+    "obtain",
+]

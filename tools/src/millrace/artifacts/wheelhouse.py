@@ -1,0 +1,128 @@
+"""Python software from PyPI: wheels for the nodes' Python, with a requirements file that names each by hash.
+
+On the node: ``pip install --no-index --find-links DIR --require-hashes -r DIR/requirements.txt``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from millrace.artifacts.model import ArtifactError, Runner, file_sha256, run_checked, run_command
+
+_RECIPE = "1"
+_PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+_PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
+_LEFT_OUT = ("__pycache__", "build", "dist", "tests", "*.egg-info", ".*")
+_REPRODUCIBLE = {"SOURCE_DATE_EPOCH": "946684800", "PYTHONHASHSEED": "0"}
+
+
+@dataclass(frozen=True)
+class WheelhouseRecipe:
+    """The wheels that ``requirements`` pins with hashes, and those built from local ``projects``."""
+
+    name: str
+    requirements: Path | None = None
+    """Lines ``name==version --hash=sha256:…``, complete (nothing else is installed); made by ``lock_wheels``."""
+    projects: Sequence[Path] = ()
+    """Folders with a pyproject.toml whose wheels are built here."""
+    python_version: str = "3.13"
+    platforms: Sequence[str] = _PLATFORMS
+    source: str = "PyPI"
+
+    @property
+    def advice(self) -> str:
+        """Point at the client's own settings, the usual reason."""
+        return (
+            "check that pip reaches its index (`pip download --no-deps --dest /tmp pip`); an index mirror or proxy "
+            "belongs into pip's configuration. If a hash differs, renew the lock only after looking at why: "
+            "`python -m millrace.artifacts wheels REQUIREMENTS LOCK`."
+        )
+
+    def inputs(self) -> dict[str, str]:
+        """The lock, the projects' sources and the target."""
+        projects = {f"project {path.name}": tree_sha256(path) for path in self.projects}
+        lock = file_sha256(self.requirements) if self.requirements else ""
+        target = f"{self.python_version} {' '.join(self.platforms)}"
+        return {"lock": lock, "target": target, "version": _RECIPE, **projects}
+
+    def make(self, tree: Path, work: Path, run: Runner) -> None:
+        """Fetch what is pinned, build what is ours, and write the requirements of both."""
+        lines = []
+        if self.requirements and _requirement_lines(self.requirements):
+            arguments = ["--require-hashes", "--no-deps", "--requirement", str(self.requirements)]
+            _download(run, tree, self.python_version, self.platforms, arguments)
+            lines = _requirement_lines(self.requirements)
+        for project in self.projects:
+            lines.append(_build_wheel(project, tree, work, run))
+        (tree / "requirements.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def lock_wheels(
+    requirements: Path, lock: Path, python_version: str = "3.13", platforms: Sequence[str] = _PLATFORMS
+) -> int:
+    """Resolve ``requirements`` for the nodes' Python and write the lock; returns the number of wheels."""
+    with tempfile.TemporaryDirectory() as folder:
+        wheels = Path(folder)
+        _download(run_command, wheels, python_version, platforms, ["--requirement", str(requirements)])
+        lines = sorted(_pinned(wheel) for wheel in wheels.glob("*.whl"))
+    header = f"# Made from {requirements.name} by `python -m millrace.artifacts wheels`; don't edit.\n"
+    lock.write_text(header + "".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return len(lines)
+
+
+def tree_sha256(folder: Path) -> str:
+    """Hash of a project's files: their relative names and contents, without what builds and tests leave behind."""
+    digest = hashlib.sha256()
+    if not (folder / "pyproject.toml").is_file():
+        message = f"{folder} has no pyproject.toml"
+        raise FileNotFoundError(message)
+    for path in _source_files(folder):
+        digest.update(f"{path.relative_to(folder)}\0{file_sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _source_files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        left_out = any(Path(part).match(pattern) for part in parts for pattern in _LEFT_OUT)
+        if path.is_file() and not left_out:
+            yield path
+
+
+def _download(
+    run: Runner, folder: Path, python_version: str, platforms: Sequence[str], arguments: Sequence[str]
+) -> None:
+    target = ["--only-binary=:all:", "--implementation=cp", f"--python-version={python_version}"]
+    target += [f"--platform={platform}" for platform in platforms]
+    run_checked(run, [*_PIP, "download", "--quiet", "--dest", str(folder), *target, *arguments], folder)
+
+
+def _build_wheel(project: Path, tree: Path, work: Path, run: Runner) -> str:
+    """Build a project's wheel from a copy (a build writes beside its sources); returns its requirement line."""
+    copy, built = work / project.name, work / f"{project.name}.wheel"
+    shutil.copytree(project, copy, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+    command = [*_PIP, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(built), str(copy)]
+    run_checked(run, command, work, _REPRODUCIBLE)
+    wheels = list(built.glob("*.whl"))
+    if len(wheels) != 1 or not wheels[0].name.endswith("-none-any.whl"):
+        message = f"{project} gave {[wheel.name for wheel in wheels]} instead of one wheel for every platform"
+        raise ArtifactError(message)
+    return _pinned(Path(shutil.move(wheels[0], tree / wheels[0].name)))
+
+
+def _pinned(wheel: Path) -> str:
+    name, version = wheel.name.split("-")[:2]
+    return f"{name.replace('_', '-').lower()}=={version} --hash=sha256:{file_sha256(wheel)}"
+
+
+def _requirement_lines(lock: Path) -> list[str]:
+    """Return a lock's requirements, one a line, without comments and continuations."""
+    text = lock.read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
