@@ -1,0 +1,52 @@
+"""The command ``millrace``: a table of subcommands, each imported only when it is called.
+
+A subcommand is a function ``f(argv: list[str]) -> int`` in a module of this package; it parses its own
+arguments. To add one, add a line to COMMANDS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from typing import TYPE_CHECKING, cast
+
+from millrace.console import MillraceError
+from millrace.paths import environment, environments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# name -> (module:function, what it does)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "bootstrap": ("millrace.bootstrap:main", "prepare this machine: packages, Incus daemon, bridge, storage"),
+    "image": ("millrace.lab:image_main", "make the base image of the lab's nodes where it is missing"),
+    "provision": ("millrace.lab:provision_main", "make the nodes, or bring them in line with the topology"),
+    "ssh": ("millrace.lab:ssh_main", "open a shell on a node, or run a command there"),
+    "down": ("millrace.lab:down_main", "stop the nodes and keep their data"),
+    "start": ("millrace.lab:start_main", "start the nodes again"),
+    "destroy": ("millrace.lab:destroy_main", "remove the nodes, the network and what else is ours"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a subcommand; return its exit status."""
+    parser = argparse.ArgumentParser(prog="millrace", formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.epilog = "commands:\n" + "\n".join(f"  {name:<16}{text}" for name, (_, text) in COMMANDS.items())
+    parser.add_argument("command", choices=sorted(COMMANDS), metavar="COMMAND")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER)
+    args = parser.parse_args(argv)
+    if environment() not in environments():
+        sys.stderr.write(f"no environment {environment()!r}; ENV is one of: {', '.join(environments())}\n")
+        return 2
+    module, _, function = COMMANDS[args.command][0].partition(":")
+    run = cast("Callable[[list[str]], int]", getattr(importlib.import_module(module), function))
+    try:
+        return run(args.arguments)
+    except MillraceError as error:
+        sys.stderr.write(f"millrace {args.command}: {error}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""What the command line tools share: messages, phases with their durations, questions and running programs.
+
+Standard library only, since the bootstrap runs before the tool environment exists.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+
+class MillraceError(Exception):
+    """A failure that the operator can act on; its message is shown without a traceback."""
+
+
+class CommandError(MillraceError):
+    """A program failed; the message names it and shows what it said."""
+
+    def __init__(self, command: Sequence[str], status: int, output: str) -> None:
+        """Keep the exit status and what the program said (standard error, or output when that is empty)."""
+        self.status = status
+        self.output = output.strip()
+        super().__init__(f"`{shlex.join(command)}` failed with status {status}: {self.output}")
+
+
+def say(message: str = "") -> None:
+    """Print a line for the operator at once, also where the output is a pipe."""
+    sys.stdout.write(message + "\n")
+    sys.stdout.flush()
+
+
+def flag(name: str) -> bool:
+    """Tell whether an environment variable such as YES or PURGE is set to something other than 0."""
+    return os.environ.get(name, "") not in {"", "0", "no", "false"}
+
+
+def confirmed(question: str) -> bool:
+    """Ask the operator, unless YES=1 is set or nobody can answer because stdin is no terminal."""
+    if flag("YES") or not sys.stdin.isatty():
+        return True
+    return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: str | None = None,
+) -> str:
+    """Run a program quietly and return its standard output; raise CommandError when it fails."""
+    words = [str(word) for word in command]
+    done = subprocess.run(  # noqa: S603 - no shell; callers pass fixed words and validated names
+        words,
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+    )
+    if done.returncode != 0:
+        raise CommandError(words, done.returncode, done.stderr or done.stdout)
+    return done.stdout
+
+
+def stream(
+    command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> int:
+    """Run a program with its output shown as it comes and return its exit status."""
+    words = [str(word) for word in command]
+    return subprocess.run(  # noqa: S603 - as in `run`
+        words, check=False, cwd=cwd, env={**os.environ, **(env or {})}
+    ).returncode
+
+
+def stream_checked(
+    command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> None:
+    """Run a program with its output shown and raise CommandError when it fails."""
+    status = stream(command, env=env, cwd=cwd)
+    if status != 0:
+        raise CommandError([str(word) for word in command], status, "see its output above")
+
+
+class Phases:
+    """Durations of named phases, in the order in which they ran."""
+
+    def __init__(self) -> None:
+        """Start with no phase."""
+        self.durations: dict[str, float] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Announce a phase and measure it, also when it fails."""
+        say(f"==> {name}")
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.durations[name] = self.durations.get(name, 0.0) + time.monotonic() - start
+
+    def summary(self) -> str:
+        """Return one line per phase and a total, in seconds."""
+        lines = [f"  {name:<28}{seconds:8.1f} s" for name, seconds in self.durations.items()]
+        lines.append(f"  {'total':<28}{sum(self.durations.values()):8.1f} s")
+        return "\n".join(lines)
