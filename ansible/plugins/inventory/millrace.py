@@ -1,0 +1,127 @@
+"""The inventory plugin: makes hosts, groups and their variables from an environment's topology."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ansible.errors import AnsibleError, AnsibleParserError
+from ansible.plugins.inventory import BaseInventoryPlugin
+
+from millrace import paths
+from millrace.validation import load_environment
+from millrace.yamlio import InvalidInputError, load_yaml
+
+if TYPE_CHECKING:
+    from ansible.inventory.data import InventoryData
+    from ansible.parsing.dataloader import DataLoader
+
+    from millrace.topology import Topology
+
+DOCUMENTATION = """
+name: millrace
+short_description: Inventory from inventories/<env>/topology.yml
+description:
+  - Validates topology and catalogue, then makes a host of each node and a group of each of the catalogue's.
+  - Addresses that a cloud assigned come from C(addresses.json) in the environment's state directory.
+  - Gives every host the catalogue, the versions and the secrets (vault.yml in the state directory).
+"""
+
+USER = "millrace"
+
+
+class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has no types
+    """What Ansible looks for in this file."""
+
+    NAME = "millrace"
+
+    def verify_file(self, path: str) -> bool:
+        """Accept inventories/<env>/topology.yml and nothing else."""
+        return Path(path).name == "topology.yml" and bool(super().verify_file(path))
+
+    def parse(self, inventory: InventoryData, loader: DataLoader, path: str, cache: bool = True) -> None:  # noqa: FBT001, FBT002 - Ansible's signature
+        """Fill the inventory; every mistake in the files is told at once."""
+        super().parse(inventory, loader, path, cache)
+        root = paths.repo_root()
+        try:
+            environment = load_environment(Path(path), root / "ansible" / "catalogue.yml")
+            services = load_yaml(root / "ansible" / "catalogue.yml")
+            versions = load_yaml(root / "ansible" / "versions.yml")
+        except InvalidInputError as error:
+            message = f"{path}:\n" + "\n".join(f"  {problem}" for problem in error.problems)
+            raise AnsibleParserError(message) from error
+        topology = environment.topology
+        state = paths.state_dir(topology.environment)
+        topology = topology.with_addresses(_assigned(state / "addresses.json"))
+        shared = {
+            "ansible_user": USER,
+            "ansible_ssh_common_args": f"-F {shlex.quote(str(state / 'ssh_config'))}",
+            "millrace_environment": topology.environment,
+            "millrace_domain": topology.domain,
+            "millrace_operator_sources": list(topology.operator_sources),
+            "millrace_nodes": _nodes(topology),
+            "millrace_services": services["services"] if isinstance(services, dict) else {},
+            "millrace_versions": versions,
+            "millrace_state_dir": str(state),
+            "millrace_cache_dir": str(paths.cache_dir()),
+            "millrace_secrets": self._secrets(state / "vault.yml"),
+        }
+        for key, value in shared.items():
+            inventory.set_variable("all", key, value)
+        for group in sorted(environment.catalogue.groups):
+            inventory.add_group(group)
+        self._add_hosts(topology)
+
+    def _add_hosts(self, topology: Topology) -> None:
+        for node in topology.nodes.values():
+            if node.address is None:
+                command = f"make provision ENV={topology.environment}"
+                message = f"nodes.{node.name}.address: not assigned yet; run {command}"
+                raise AnsibleParserError(message)
+            self.inventory.add_host(node.name)
+            for group in node.groups:
+                self.inventory.add_child(group, node.name)
+            own = {
+                "ansible_host": node.address,
+                "millrace_address": node.address,
+                "millrace_memory": node.memory,
+                "millrace_cores": node.cores,
+            }
+            for key, value in own.items():
+                self.inventory.set_variable(node.name, key, value)
+
+    def _secrets(self, vault: Path) -> dict[str, str]:
+        """Return the environment's secrets; none before `millrace secrets ensure` has made them."""
+        if not vault.exists():
+            return {}
+        try:
+            secrets = self.loader.load_from_file(str(vault), cache="none", unsafe=True)
+        except AnsibleError as error:
+            message = f"{vault}: can't be read with the password in {paths.vault_password_file()}: {error}"
+            raise AnsibleParserError(message) from error
+        return dict(secrets)
+
+
+def _nodes(topology: Topology) -> dict[str, dict[str, object]]:
+    return {
+        node.name: {
+            "address": node.address,
+            "groups": list(node.groups),
+            "fqdn": f"{node.name}.{topology.domain}",
+        }
+        for node in topology.nodes.values()
+    }
+
+
+def _assigned(path: Path) -> dict[str, str]:
+    """Return the addresses that provisioning wrote down (name -> address); none where it wrote none."""
+    if not path.exists():
+        return {}
+    try:
+        addresses = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        message = f"{path}: is not JSON ({error}); run make provision again"
+        raise AnsibleParserError(message) from error
+    return {str(name): str(address) for name, address in addresses.items()}

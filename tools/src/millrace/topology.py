@@ -1,0 +1,205 @@
+"""The topology of an environment (inventories/<env>/topology.yml): the only list of its nodes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
+from typing import TYPE_CHECKING
+
+from millrace.yamlio import Reader, load_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+PROVIDERS = ("hetzner", "lab", "libvirt")
+_LABEL = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+_MAX_CORES = 1024
+_MAX_MEMORY = 16 * 1024 * 1024
+_MAX_DISK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One machine: memory in MiB, disk in GiB; `address` is None where a cloud assigns it."""
+
+    name: str
+    groups: tuple[str, ...]
+    address: str | None
+    cores: int
+    memory: int
+    disk: int
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The network that the nodes are in; `bridge` only where this machine makes one."""
+
+    cidr: IPv4Network
+    gateway: IPv4Address
+    bridge: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """An environment: its nodes by name, in the order of the file."""
+
+    environment: str
+    provider: str
+    domain: str
+    network: Network | None
+    operator_sources: tuple[str, ...]
+    nodes: Mapping[str, Node]
+
+    @property
+    def memory(self) -> int:
+        """The sum of all nodes' memory in MiB."""
+        return sum(node.memory for node in self.nodes.values())
+
+    def members(self, group: str) -> list[Node]:
+        """Return the nodes of a group; `all` is every node."""
+        return [node for node in self.nodes.values() if group == "all" or group in node.groups]
+
+    def with_addresses(self, addresses: Mapping[str, str]) -> Topology:
+        """Return the same topology with addresses filled in where the file has none."""
+        nodes = {
+            name: node if node.address else replace(node, address=addresses.get(name))
+            for name, node in self.nodes.items()
+        }
+        return replace(self, nodes=nodes)
+
+
+def load_topology(path: Path) -> Topology:
+    """Read and validate a topology. Raises InvalidInputError with every problem, each naming its key."""
+    return parse_topology(load_yaml(path))
+
+
+def parse_topology(data: object) -> Topology:
+    """Validate what a topology file holds. Raises InvalidInputError."""
+    reader = Reader()
+    top = reader.fields(
+        data, "", ["environment", "provider", "domain", "nodes"], ["network", "operator_sources"]
+    )
+    provider = reader.choice(top, "provider", "", PROVIDERS)
+    network = _network(reader, top["network"]) if "network" in top else None
+    if provider == "lab" and network is None and isinstance(data, dict):
+        reader.add("network", "is missing; the provider lab needs cidr, gateway and bridge")
+    listed = reader.mapping(top.get("nodes", {}), "nodes")
+    if "nodes" in top and not listed:
+        reader.add("nodes", "must name at least one node")
+    nodes = {name: _node(reader, name, value, provider) for name, value in listed.items()}
+    _check_addresses(reader, nodes, network)
+    for name in sorted(nodes.keys() & {group for node in nodes.values() for group in node.groups}):
+        reader.add(f"nodes.{name}", "is also the name of a group; give the node another name")
+    gateway = () if network is None else (str(network.gateway),)
+    topology = Topology(
+        environment=_label(reader, top, "environment"),
+        provider=provider,
+        domain=_domain(reader, top),
+        network=network,
+        operator_sources=_sources(reader, top) or gateway,
+        nodes=nodes,
+    )
+    reader.raise_if_any()
+    return topology
+
+
+def _label(reader: Reader, top: Mapping[str, object], key: str) -> str:
+    value = reader.text(top, key, "")
+    if value and not _LABEL.fullmatch(value):
+        reader.add(
+            key, f"must be lower-case letters, digits and hyphens, beginning with a letter, not {value!r}"
+        )
+    return value
+
+
+def _domain(reader: Reader, top: Mapping[str, object]) -> str:
+    domain = reader.text(top, "domain", "")
+    if domain and not all(_LABEL.fullmatch(label) for label in domain.split(".")):
+        reader.add(
+            "domain", f"must be labels of lower-case letters, digits and hyphens with dots, not {domain!r}"
+        )
+    return domain
+
+
+def _sources(reader: Reader, top: Mapping[str, object]) -> tuple[str, ...]:
+    sources = reader.texts(top, "operator_sources", "")
+    for source in sources:
+        try:
+            IPv4Network(source)
+        except ValueError:
+            reader.add(
+                "operator_sources", f"must be IPv4 addresses or networks such as 192.0.2.0/24, not {source!r}"
+            )
+    return sources
+
+
+def _network(reader: Reader, value: object) -> Network | None:
+    fields = reader.fields(value, "network", ["cidr", "gateway"], ["bridge"])
+    before = len(reader.problems)
+    cidr = gateway = None
+    text = reader.text(fields, "cidr", "network")
+    try:
+        cidr = IPv4Network(text) if text else None
+    except ValueError:
+        reader.add("network.cidr", f"must be an IPv4 network such as 10.77.0.0/24, not {text!r}")
+    gateway = _address(reader, fields, "gateway", "network")
+    if cidr is not None and gateway is not None and gateway not in cidr:
+        reader.add("network.gateway", f"must be an address in {cidr}, not {gateway}")
+    bridge = reader.text(fields, "bridge", "network") or None
+    if bridge and not re.fullmatch(r"[a-z][a-z0-9-]{0,14}", bridge):
+        reader.add("network.bridge", f"must be an interface name of at most 15 characters, not {bridge!r}")
+    if cidr is None or gateway is None or len(reader.problems) > before:
+        return None
+    return Network(cidr, gateway, bridge)
+
+
+def _address(reader: Reader, fields: Mapping[str, object], key: str, where: str) -> IPv4Address | None:
+    text = reader.text(fields, key, where)
+    try:
+        return IPv4Address(text) if text else None
+    except AddressValueError:
+        reader.add(f"{where}.{key}", f"must be an IPv4 address such as 10.77.0.11, not {text!r}")
+        return None
+
+
+def _node(reader: Reader, name: str, value: object, provider: str) -> Node:
+    where = f"nodes.{name}"
+    if not _LABEL.fullmatch(name):
+        reader.add(
+            where, "a node's name must be lower-case letters, digits and hyphens, beginning with a letter"
+        )
+    required = ["groups", "cores", "memory", "disk"]
+    # A cloud assigns addresses; everywhere else the topology does.
+    given, free = (["address"], []) if provider in {"lab", "libvirt"} else ([], ["address"])
+    fields = reader.fields(value, where, [*required, *given], free)
+    groups = reader.texts(fields, "groups", where)
+    if fields.get("groups") == []:
+        reader.add(f"{where}.groups", "must name at least one group")
+    address = _address(reader, fields, "address", where)
+    return Node(
+        name=name,
+        groups=groups,
+        address=None if address is None else str(address),
+        cores=reader.integer(fields, "cores", where, 1, _MAX_CORES),
+        memory=reader.integer(fields, "memory", where, 128, _MAX_MEMORY),
+        disk=reader.integer(fields, "disk", where, 1, _MAX_DISK),
+    )
+
+
+def _check_addresses(reader: Reader, nodes: Mapping[str, Node], network: Network | None) -> None:
+    owner: dict[str, str] = {} if network is None else {str(network.gateway): "the gateway"}
+    for node in nodes.values():
+        if node.address is None:
+            continue
+        where = f"nodes.{node.name}.address"
+        if node.address in owner:
+            reader.add(where, f"{node.address} already belongs to {owner[node.address]}; choose a free one")
+        owner.setdefault(node.address, node.name)
+        if network is None:
+            continue
+        cidr = network.cidr
+        ends = (cidr.network_address, cidr.broadcast_address)
+        if IPv4Address(node.address) not in cidr or IPv4Address(node.address) in ends:
+            reader.add(where, f"must be a host's address in {cidr} (network.cidr), not {node.address}")

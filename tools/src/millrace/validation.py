@@ -1,0 +1,185 @@
+"""Checks that need topology and catalogue together, made before any node is contacted."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from millrace import paths
+from millrace.catalogue import EVERY_NODE, Catalogue, load_catalogue
+from millrace.topology import Topology, load_topology
+from millrace.yamlio import InvalidInputError, load_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+CONTROLLERS = "kafka"
+REPLICATION_KEY = "replication_factor"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A validated environment."""
+
+    topology: Topology
+    catalogue: Catalogue
+
+
+def load_environment(topology_path: Path, catalogue_path: Path) -> Environment:
+    """Read both files and check them together. Raises InvalidInputError with the problems of both."""
+    problems: list[str] = []
+    topology = catalogue = None
+    try:
+        topology = load_topology(topology_path)
+    except InvalidInputError as error:
+        problems += error.problems
+    try:
+        catalogue = load_catalogue(catalogue_path)
+    except InvalidInputError as error:
+        problems += error.problems
+    if topology is not None and catalogue is not None:
+        folder = topology_path.resolve().parent.name
+        if topology.environment != folder:
+            problems.append(
+                f"environment: must be {folder!r}, the name of its folder, not {topology.environment!r}"
+            )
+        problems += check_together(topology, catalogue)
+    if problems or topology is None or catalogue is None:
+        raise InvalidInputError(problems)
+    return Environment(topology, catalogue)
+
+
+def check_together(topology: Topology, catalogue: Catalogue) -> list[str]:
+    """Return what is wrong between a topology and a catalogue that are each right in themselves."""
+    problems: list[str] = []
+    known = ", ".join(sorted(catalogue.groups))
+    for node in topology.nodes.values():
+        problems += [
+            f"nodes.{node.name}.groups: unknown group {group!r}; known from the catalogue: {known}"
+            for group in node.groups
+            if group not in catalogue.groups
+        ]
+    problems += [
+        f"services.{service.name}.group: no node is in {service.group!r}; add a node to the topology"
+        for service in catalogue.services.values()
+        if not topology.members(service.group)
+    ]
+    controllers = len(topology.members(CONTROLLERS))
+    if controllers and controllers % 2 == 0:
+        problems.append(
+            f"nodes: {controllers} nodes are in the group {CONTROLLERS!r}; Kafka's controllers need"
+            f" an odd number, so {controllers - 1} or {controllers + 1}"
+        )
+    return problems + list(_port_collisions(topology, catalogue))
+
+
+def _port_collisions(topology: Topology, catalogue: Catalogue) -> Iterator[str]:
+    services = list(catalogue.services.values())
+    for index, one in enumerate(services):
+        for other in services[index + 1 :]:
+            both = next(
+                (
+                    n.name
+                    for n in topology.nodes.values()
+                    if one.runs_on(n.groups) and other.runs_on(n.groups)
+                ),
+                None,
+            )
+            if both is None and not (EVERY_NODE in {one.group, other.group} or one.group == other.group):
+                continue
+            for port in other.ports.values():
+                for taken in one.ports.values():
+                    if port.overlaps(taken):
+                        yield (
+                            f"services.{other.name}.ports.{port.name}: {port} is already taken by"
+                            f" {one.name}.{taken.name} on the node {both}; choose a free port"
+                        )
+
+
+def check_replication(topology: Topology, factors: dict[str, int]) -> list[str]:
+    """Return a problem for each replication factor (by the place that sets it) above the brokers' number."""
+    brokers = len(topology.members(CONTROLLERS))
+    return [
+        f"{where}: {factor} is more than the {brokers} brokers in the topology; use at most {brokers}"
+        for where, factor in factors.items()
+        if brokers and factor > brokers
+    ]
+
+
+def check_memory(topology: Topology, available: int) -> list[str]:
+    """Return a problem if the nodes together have more memory than `available` MiB."""
+    if topology.memory <= available:
+        return []
+    message = (
+        f"nodes: their memory adds up to {topology.memory} MiB, but this machine has {available} MiB;"
+        " lower nodes.*.memory or remove nodes"
+    )
+    return [message]
+
+
+def replication_factors(folders: Sequence[Path]) -> dict[str, int]:
+    """Find replication factors in group_vars: integer values under a key that ends in `replication_factor`.
+
+    Returns them by `file:key.path`. Raises InvalidInputError for a file that isn't valid YAML.
+    """
+    files = sorted(path for folder in folders for path in folder.rglob("*.yml"))
+    return {f"{path}: {where}": factor for path in files for where, factor in _factors(load_yaml(path), "")}
+
+
+def _factors(value: object, where: str) -> Iterator[tuple[str, int]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            below = f"{where}.{key}" if where else str(key)
+            # Both spellings: Ansible variables and Kafka's own settings.
+            if str(key).replace(".", "_").endswith(REPLICATION_KEY) and isinstance(item, int):
+                yield below, item
+            else:
+                yield from _factors(item, below)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _factors(item, f"{where}[{index}]")
+
+
+def machine_memory() -> int:
+    """Return this machine's memory in MiB."""
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        name, _, rest = line.partition(":")
+        if name == "MemTotal":
+            return int(rest.split()[0]) // 1024
+    message = "/proc/meminfo has no line MemTotal"
+    raise RuntimeError(message)
+
+
+def problems_of(env: str) -> list[str]:
+    """Return everything that is wrong with an environment's topology, catalogue and replication factors."""
+    if env not in paths.environments():
+        return [f"ENV: there is no environment {env!r}; there are: {', '.join(paths.environments())}"]
+    root = paths.repo_root()
+    inventory = root / "inventories" / env
+    try:
+        topology = load_environment(inventory / "topology.yml", root / "ansible" / "catalogue.yml").topology
+        factors = replication_factors([root / "ansible/playbooks/group_vars", inventory / "group_vars"])
+    except InvalidInputError as error:
+        return list(error.problems)
+    problems = check_replication(topology, factors)
+    if topology.provider != "hetzner":
+        problems += check_memory(topology, machine_memory())
+    return problems
+
+
+def validate(env: str) -> int:
+    """Print the problems of an environment, one a line, to stderr; return 1 if there are any, else 0."""
+    problems = problems_of(env)
+    for problem in problems:
+        sys.stderr.write(f"{problem}\n")
+    return 1 if problems else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `millrace validate`."""
+    parser = argparse.ArgumentParser(prog="millrace validate", description="Check topology and catalogue.")
+    parser.add_argument("--env", default=paths.environment(), help="the environment (default: %(default)s)")
+    return validate(parser.parse_args(argv).env)
