@@ -87,10 +87,11 @@ corrupt:
   returned: success
 """
 
-from pathlib import Path
-from typing import Any
+# Ansible wants the documentation above the imports.
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
 ARGUMENTS: dict[str, Any] = {
     "kind": {"type": "str", "required": True, "choices": ["jvm", "wheelhouse", "pyspark"]},

@@ -14,9 +14,11 @@ def main() -> int:
     parser.add_argument("wanted", type=Path, help="pom.xml, or a requirements file")
     parser.add_argument("lock", type=Path, help="the lock file to write")
     options = parser.parse_args()
-    write = {"jars": lock_jars, "wheels": lock_wheels}[options.kind]
     try:
-        number = write(options.wanted, options.lock)
+        if options.kind == "jars":
+            number = lock_jars(options.wanted, options.lock)
+        else:
+            number = lock_wheels(options.wanted, options.lock)
     except ArtifactError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -26,9 +26,10 @@ class JvmRecipe:
     def advice(self) -> str:
         """Point at the client's own settings, the usual reason."""
         return (
-            f"try `mvn -f {self.pom} dependency:resolve`; a mirror or proxy belongs into Maven's settings.xml. "
-            "If one jar's checksum is wrong, delete that jar from Maven's local repository (~/.m2) and try again; "
-            f"after a wanted change of {self.pom.name} renew the lock: `python -m millrace.artifacts jars POM LOCK`."
+            f"try `mvn -f {self.pom} dependency:resolve`; a mirror or proxy belongs into Maven's settings. "
+            "If one jar's checksum is wrong, delete that jar from Maven's local repository (~/.m2) and try "
+            f"again; after a wanted change of {self.pom.name} renew the lock: "
+            "`python -m millrace.artifacts jars POM LOCK`."
         )
 
     def inputs(self) -> dict[str, str]:

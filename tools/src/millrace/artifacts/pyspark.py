@@ -11,9 +11,12 @@ import shutil
 import sys
 import tarfile
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from millrace.artifacts.model import ArtifactError, Runner, run_checked
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _RECIPE = "1"
 _PLACES = {
@@ -40,8 +43,9 @@ class PysparkRecipe:
     def advice(self) -> str:
         """Point at the client's own settings, the usual reason."""
         return (
-            f"try `pip download --no-deps --no-binary=pyspark pyspark=={self.version}` (455 MB); an index mirror or "
-            "proxy belongs into pip's configuration. If the hash differs, look at why before changing versions.yml."
+            f"try `pip download --no-deps --no-binary=pyspark pyspark=={self.version}` (455 MB); an index "
+            "mirror or proxy belongs into pip's configuration. If the hash differs, look at why before "
+            "changing ansible/versions.yml."
         )
 
     def inputs(self) -> dict[str, str]:

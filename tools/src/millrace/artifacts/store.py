@@ -6,11 +6,14 @@ import fcntl
 import re
 import tarfile
 import tempfile
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from millrace.artifacts.model import Artifact, ArtifactError, Recipe, Runner, file_sha256, key_of, run_command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _KEPT_PER_NAME = 3
 _EPOCH = 946684800  # 2000-01-01: one fixed time for every member, so that equal content gives equal archives

@@ -9,11 +9,14 @@ import hashlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from millrace.artifacts.model import ArtifactError, Runner, file_sha256, run_checked, run_command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _RECIPE = "1"
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
@@ -28,7 +31,7 @@ class WheelhouseRecipe:
 
     name: str
     requirements: Path | None = None
-    """Lines ``name==version --hash=sha256:…``, complete (nothing else is installed); made by ``lock_wheels``."""
+    """Lines ``name==version --hash=sha256:…``, all that is installed; made by lock_wheels."""
     projects: Sequence[Path] = ()
     """Folders with a pyproject.toml whose wheels are built here."""
     python_version: str = "3.13"
@@ -39,13 +42,13 @@ class WheelhouseRecipe:
     def advice(self) -> str:
         """Point at the client's own settings, the usual reason."""
         return (
-            "check that pip reaches its index (`pip download --no-deps --dest /tmp pip`); an index mirror or proxy "
-            "belongs into pip's configuration. If a hash differs, renew the lock only after looking at why: "
-            "`python -m millrace.artifacts wheels REQUIREMENTS LOCK`."
+            "check that pip reaches its index (`pip download --no-deps --dest /tmp pip`); an index mirror or "
+            "proxy belongs into pip's configuration. If a hash differs, look at why before renewing the "
+            "lock: `python -m millrace.artifacts wheels REQUIREMENTS LOCK`."
         )
 
     def inputs(self) -> dict[str, str]:
-        """The lock, the projects' sources and the target."""
+        """Cover the lock, the projects' sources and the target."""
         projects = {f"project {path.name}": tree_sha256(path) for path in self.projects}
         lock = file_sha256(self.requirements) if self.requirements else ""
         target = f"{self.python_version} {' '.join(self.platforms)}"
@@ -55,7 +58,7 @@ class WheelhouseRecipe:
         """Fetch what is pinned, build what is ours, and write the requirements of both."""
         lines = []
         if self.requirements and _requirement_lines(self.requirements):
-            arguments = ["--require-hashes", "--no-deps", "--requirement", str(self.requirements)]
+            arguments = ["--require-hashes", "--no-deps", "--requirement", str(self.requirements.resolve())]
             _download(run, tree, self.python_version, self.platforms, arguments)
             lines = _requirement_lines(self.requirements)
         for project in self.projects:
@@ -69,7 +72,9 @@ def lock_wheels(
     """Resolve ``requirements`` for the nodes' Python and write the lock; returns the number of wheels."""
     with tempfile.TemporaryDirectory() as folder:
         wheels = Path(folder)
-        _download(run_command, wheels, python_version, platforms, ["--requirement", str(requirements)])
+        _download(
+            run_command, wheels, python_version, platforms, ["--requirement", str(requirements.resolve())]
+        )
         lines = sorted(_pinned(wheel) for wheel in wheels.glob("*.whl"))
     header = f"# Made from {requirements.name} by `python -m millrace.artifacts wheels`; don't edit.\n"
     lock.write_text(header + "".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -77,7 +82,7 @@ def lock_wheels(
 
 
 def tree_sha256(folder: Path) -> str:
-    """Hash of a project's files: their relative names and contents, without what builds and tests leave behind."""
+    """Hash of a project's files, names and contents, without what builds and tests leave behind."""
     digest = hashlib.sha256()
     if not (folder / "pyproject.toml").is_file():
         message = f"{folder} has no pyproject.toml"
@@ -100,14 +105,24 @@ def _download(
 ) -> None:
     target = ["--only-binary=:all:", "--implementation=cp", f"--python-version={python_version}"]
     target += [f"--platform={platform}" for platform in platforms]
-    run_checked(run, [*_PIP, "download", "--quiet", "--dest", str(folder), *target, *arguments], folder)
+    run_checked(
+        run, [*_PIP, "download", "--quiet", "--dest", str(folder.resolve()), *target, *arguments], folder
+    )
 
 
 def _build_wheel(project: Path, tree: Path, work: Path, run: Runner) -> str:
-    """Build a project's wheel from a copy (a build writes beside its sources); returns its requirement line."""
+    """Build a project's wheel from a copy, as a build writes beside its sources; returns its requirement."""
     copy, built = work / project.name, work / f"{project.name}.wheel"
     shutil.copytree(project, copy, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-    command = [*_PIP, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(built), str(copy)]
+    command = [
+        *_PIP,
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        str(built.resolve()),
+        str(copy.resolve()),
+    ]
     run_checked(run, command, work, _REPRODUCIBLE)
     wheels = list(built.glob("*.whl"))
     if len(wheels) != 1 or not wheels[0].name.endswith("-none-any.whl"):
