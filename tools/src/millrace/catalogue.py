@@ -119,6 +119,13 @@ def load_catalogue(path: Path) -> Catalogue:
 def parse_catalogue(data: object) -> Catalogue:
     """Validate a mapping with the one key `services`. Raises InvalidInputError."""
     reader = Reader()
+    catalogue = read_catalogue(data, reader)
+    reader.raise_if_any()
+    return catalogue
+
+
+def read_catalogue(data: object, reader: Reader) -> Catalogue:
+    """Return what can be made out of a catalogue's content, noting what is wrong with it."""
     top = reader.fields(data, "", ["services"])
     listed = reader.mapping(top.get("services", {}), "services")
     services = {name: _service(reader, name, value) for name, value in listed.items()}
@@ -131,7 +138,6 @@ def parse_catalogue(data: object) -> Catalogue:
                         f"services.{service.name}.ports.{port.name}.from",
                         f"unknown group {source!r}; known: {', '.join(sorted(known))}",
                     )
-    reader.raise_if_any()
     return Catalogue(services)
 
 

@@ -78,6 +78,13 @@ def load_topology(path: Path) -> Topology:
 def parse_topology(data: object) -> Topology:
     """Validate what a topology file holds. Raises InvalidInputError."""
     reader = Reader()
+    topology = read_topology(data, reader)
+    reader.raise_if_any()
+    return topology
+
+
+def read_topology(data: object, reader: Reader) -> Topology:
+    """Return what can be made out of a topology file's content, noting what is wrong with it."""
     top = reader.fields(
         data, "", ["environment", "provider", "domain", "nodes"], ["network", "operator_sources"]
     )
@@ -93,7 +100,7 @@ def parse_topology(data: object) -> Topology:
     for name in sorted(nodes.keys() & {group for node in nodes.values() for group in node.groups}):
         reader.add(f"nodes.{name}", "is also the name of a group; give the node another name")
     gateway = () if network is None else (str(network.gateway),)
-    topology = Topology(
+    return Topology(
         environment=_label(reader, top, "environment"),
         provider=provider,
         domain=_domain(reader, top),
@@ -101,8 +108,6 @@ def parse_topology(data: object) -> Topology:
         operator_sources=_sources(reader, top) or gateway,
         nodes=nodes,
     )
-    reader.raise_if_any()
-    return topology
 
 
 def _label(reader: Reader, top: Mapping[str, object], key: str) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millrace import paths
-from millrace.catalogue import EVERY_NODE, Catalogue, load_catalogue
-from millrace.topology import Topology, load_topology
-from millrace.yamlio import InvalidInputError, load_yaml
+from millrace.catalogue import EVERY_NODE, Catalogue, read_catalogue
+from millrace.topology import Topology, read_topology
+from millrace.yamlio import InvalidInputError, Reader, load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,30 +30,19 @@ class Environment:
 
 def load_environment(topology_path: Path, catalogue_path: Path) -> Environment:
     """Read both files and check them together. Raises InvalidInputError with the problems of both."""
-    problems: list[str] = []
-    topology = catalogue = None
-    try:
-        topology = load_topology(topology_path)
-    except InvalidInputError as error:
-        problems += error.problems
-    try:
-        catalogue = load_catalogue(catalogue_path)
-    except InvalidInputError as error:
-        problems += error.problems
-    if topology is not None and catalogue is not None:
-        folder = topology_path.resolve().parent.name
-        if topology.environment != folder:
-            problems.append(
-                f"environment: must be {folder!r}, the name of its folder, not {topology.environment!r}"
-            )
-        problems += check_together(topology, catalogue)
-    if problems or topology is None or catalogue is None:
-        raise InvalidInputError(problems)
+    reader = Reader()
+    topology = read_topology(load_yaml(topology_path), reader)
+    catalogue = read_catalogue(load_yaml(catalogue_path), reader)
+    folder = topology_path.resolve().parent.name
+    if topology.environment not in {"", folder}:
+        reader.add("environment", f"must be {folder!r}, its folder's name, not {topology.environment!r}")
+    reader.problems += check_together(topology, catalogue)
+    reader.raise_if_any()
     return Environment(topology, catalogue)
 
 
 def check_together(topology: Topology, catalogue: Catalogue) -> list[str]:
-    """Return what is wrong between a topology and a catalogue that are each right in themselves."""
+    """Return what is wrong between a topology and a catalogue, each of them checked by itself before."""
     problems: list[str] = []
     known = ", ".join(sorted(catalogue.groups))
     for node in topology.nodes.values():
