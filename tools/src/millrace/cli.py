@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 
 # name -> (module:function, what it does)
 COMMANDS: dict[str, tuple[str, str]] = {
+    "validate": ("millrace.validation:main", "check topology and catalogue before anything is contacted"),
+    "secrets": ("millrace.secrets:main", "generate the secrets that the environment's vault lacks"),
+    "role-docs": ("millrace.role_docs:main", "write each role's README from its argument specification"),
     "bootstrap": ("millrace.bootstrap:main", "prepare this machine: packages, Incus daemon, bridge, storage"),
     "image": ("millrace.lab:image_main", "make the base image of the lab's nodes where it is missing"),
     "provision": ("millrace.lab:provision_main", "make the nodes, or bring them in line with the topology"),
     "ssh": ("millrace.lab:ssh_main", "open a shell on a node, or run a command there"),
     "down": ("millrace.lab:down_main", "stop the nodes and keep their data"),
     "start": ("millrace.lab:start_main", "start the nodes again"),
-    "destroy": ("millrace.lab:destroy_main", "remove the nodes, the network and what else is ours"),
+    "destroy": ("millrace.destroy:destroy_main", "remove the nodes, the network and what else is ours"),
 }
 
 

@@ -1,0 +1,22 @@
+# The environment "lab": every node of the topology as an Incus container on this machine.
+
+locals {
+  topology = yamldecode(file(var.topology))
+}
+
+module "node" {
+  source   = "../../modules/node-lab"
+  for_each = local.topology.nodes
+
+  name           = each.key
+  environment    = local.topology.environment
+  address        = each.value.address
+  cores          = each.value.cores
+  memory         = each.value.memory
+  disk           = each.value.disk
+  groups         = each.value.groups
+  ssh_public_key = var.ssh_public_key
+  owner          = var.owner
+  image          = var.image
+  sudo           = var.sudo
+}

@@ -1,0 +1,160 @@
+"""Terraform or OpenTofu: finding a sufficient one, and running it for an environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from millrace.console import CommandError, MillraceError, run, say
+from millrace.paths import repo_root, state_dir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MINIMUM = (1, 5, 0)
+INSTALL_HINT = (
+    "Terraform or OpenTofu >= 1.5 is needed and neither Debian nor Ubuntu has it. Install one of them, for example\n"
+    "  OpenTofu:  https://opentofu.org/docs/intro/install/deb/ (package tofu)\n"
+    "  Terraform: https://developer.hashicorp.com/terraform/install (package terraform)\n"
+    "or put the binary `terraform` or `tofu` into a directory of PATH."
+)
+
+
+def parse_version(text: str) -> tuple[int, int, int]:
+    """Parse what ``terraform version -json`` (or tofu's) prints; (0, 0, 0) when it holds no version."""
+    try:
+        version = str(json.loads(text)["terraform_version"])
+    except (ValueError, KeyError, TypeError):
+        return (0, 0, 0)
+    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    return (int(found[1]), int(found[2]), int(found[3])) if found else (0, 0, 0)
+
+
+def find() -> str | None:
+    """Return ``terraform`` or ``tofu``, whichever is there in a sufficient version; None otherwise."""
+    for name in ("terraform", "tofu"):
+        if shutil.which(name) is None:
+            continue
+        try:
+            version = parse_version(run([name, "version", "-json"], env={"CHECKPOINT_DISABLE": "1"}))
+        except CommandError:
+            continue
+        if version >= MINIMUM:
+            return name
+    return None
+
+
+@dataclass(frozen=True)
+class Terraform:
+    """Terraform for one environment: configuration in the clone, everything else in the state directory."""
+
+    binary: str
+    config: Path
+    home: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables that keep its files out of the clone and its habits (prompts, update checks) away."""
+        return {
+            "TF_DATA_DIR": str(self.home / "data"),
+            "TF_CLI_CONFIG_FILE": str(self.home / "cli.tfrc"),
+            "TF_IN_AUTOMATION": "1",
+            "TF_INPUT": "0",
+            "CHECKPOINT_DISABLE": "1",
+        }
+
+    def call(self, *words: str) -> str:
+        """Run a subcommand and return its output."""
+        return run([self.binary, f"-chdir={self.config}", *words], env=self.env)
+
+    def init(self, variables: dict[str, Any]) -> None:
+        """Prepare the data directory and write the variables of this environment."""
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.home / "cli.tfrc").write_text("disable_checkpoint = true\n", encoding="utf-8")
+        (self.home / "variables.tfvars.json").write_text(
+            json.dumps(variables, indent=2) + "\n", encoding="utf-8"
+        )
+        self.call(
+            "init", "-no-color", "-reconfigure", f"-backend-config=path={self.home / 'terraform.tfstate'}"
+        )
+
+    def nodes(self) -> set[str]:
+        """Return the names of the nodes that the state knows."""
+        if not (self.home / "terraform.tfstate").exists():
+            return set()
+        return nodes_in_state(self.call("state", "list"))
+
+    def forget(self, node: str) -> None:
+        """Drop a node, which is gone in reality, from the state."""
+        self.call("state", "rm", f'module.node["{node}"]')
+
+    def plan(self) -> dict[str, str] | None:
+        """Plan; return what happens to which resource ("create", "update", "replace", "delete"), or None for nothing."""
+        plan = str(self.home / "plan")
+        words = ["plan", "-no-color", "-detailed-exitcode", f"-out={plan}"]
+        try:
+            self.call(*words, f"-var-file={self.home / 'variables.tfvars.json'}")
+        except CommandError as error:
+            if error.status != 2:  # noqa: PLR2004 - 2 stands for "there are changes"
+                raise
+            return changes(json.loads(self.call("show", "-json", plan)))
+        return None
+
+    def apply(self) -> None:
+        """Apply the plan, showing one line for each finished resource and everything where it fails."""
+        self._watched(["apply", "-no-color", "-parallelism=4", str(self.home / "plan")])
+
+    def destroy(self) -> None:
+        """Destroy all nodes that the state knows."""
+        variables = f"-var-file={self.home / 'variables.tfvars.json'}"
+        self._watched(["destroy", "-no-color", "-auto-approve", "-parallelism=4", variables])
+
+    def _watched(self, words: list[str]) -> None:
+        command = [self.binary, f"-chdir={self.config}", *words]
+        lines = []
+        with subprocess.Popen(  # noqa: S603 - no shell, fixed words
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **self.env},
+        ) as process:
+            for line in process.stdout or ():
+                lines.append(line)
+                done = re.match(
+                    r'module\.node\["(.+?)"\]\.terraform_data\.(\w+): (\w+) complete after (\S+)', line
+                )
+                if done:
+                    say(f"  {done[1]}: {done[2]} {done[3].lower()} complete ({done[4]})")
+        if process.returncode != 0:
+            raise CommandError(command, process.returncode, "".join(lines[-60:]))
+
+
+def nodes_in_state(text: str) -> set[str]:
+    """Parse the output of ``terraform state list`` into names of nodes."""
+    return set(re.findall(r'^module\.node\["(.+?)"\]', text, flags=re.MULTILINE))
+
+
+def changes(plan: dict[str, Any]) -> dict[str, str]:
+    """Reduce a plan in JSON to {resource address: action}, without the resources that stay as they are."""
+    found = {}
+    for resource in plan.get("resource_changes", []):
+        actions = resource["change"]["actions"]
+        if actions in (["no-op"], ["read"]):
+            continue
+        found[resource["address"]] = "replace" if len(actions) == 2 else actions[0]  # noqa: PLR2004 - delete + create
+    return found
+
+
+def for_environment(env: str) -> Terraform:
+    """Return Terraform for an environment, or say what to install."""
+    binary = find()
+    if binary is None:
+        raise MillraceError(INSTALL_HINT)
+    return Terraform(binary, repo_root() / "terraform" / "environments" / env, state_dir(env) / "terraform")
