@@ -1,0 +1,69 @@
+"""No generated password stands where it does not belong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from millrace import remote, secrets
+from millrace.paths import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from millrace.topology import Node
+
+# The patterns come on standard input: on a command line they would be what the test looks for.
+WORLD_READABLE = (
+    "patterns=$(mktemp); trap 'rm -f $patterns' EXIT; cat >$patterns; "
+    "find /etc /opt /var/lib /var/log /run /tmp /usr/local -xdev -type f -perm -o=r -size -4M"
+    " -not -path '/opt/*/site-packages/*' -print0 | xargs -0 -r grep -lFf $patterns --"
+)
+UNITS = (
+    "patterns=$(mktemp); trap 'rm -f $patterns' EXIT; cat >$patterns; "
+    "grep -rlFf $patterns /etc/systemd /run/systemd/system /usr/lib/systemd/system"
+)
+COMMAND_LINES = (
+    "patterns=$(mktemp); trap 'rm -f $patterns' EXIT; cat >$patterns; "
+    "for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$f 2>/dev/null | grep -qFf $patterns && echo $f; done"
+)
+JOURNAL = (
+    "patterns=$(mktemp); trap 'rm -f $patterns' EXIT; cat >$patterns; "
+    "journalctl -q --no-pager -o cat | grep -cFf $patterns"
+)
+
+
+def _passwords() -> str:
+    values = secrets.load(environment())
+    return "".join(f"{value}\n" for name, value in sorted(values.items()) if name != "kafka_cluster_id")
+
+
+def _found(node: Node, script: str) -> Iterator[str]:
+    answer = remote.run(node.name, ["sudo", "sh", "-c", f"{script}; true"], stdin=_passwords())
+    return (line for line in answer.splitlines() if line and line != "0")
+
+
+def test_no_password_in_a_world_readable_file(node: Node) -> None:
+    assert list(_found(node, WORLD_READABLE)) == []
+
+
+def test_no_password_in_a_unit(node: Node) -> None:
+    assert list(_found(node, UNITS)) == []
+
+
+def test_no_password_on_a_command_line(node: Node) -> None:
+    assert list(_found(node, COMMAND_LINES)) == []
+
+
+def test_no_password_in_the_journal(node: Node) -> None:
+    assert list(_found(node, JOURNAL)) == []
+
+
+def test_the_search_finds_a_password_where_there_is_one(node: Node) -> None:
+    """An empty answer above means something only if the same search can find one."""
+    password = _passwords().splitlines()[0]
+    path = "/tmp/millrace-secret-search"  # noqa: S108 - a world-readable file is the point
+    remote.run(node.name, ["sudo", "sh", "-c", f"umask 022; cat >{path}"], stdin=password)
+    try:
+        assert path in list(_found(node, WORLD_READABLE))
+    finally:
+        remote.run(node.name, ["sudo", "rm", "-f", path])

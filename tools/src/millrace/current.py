@@ -1,0 +1,42 @@
+"""The environment that the caller chose with ENV, loaded and validated, and choices among what it holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from millrace.console import MillraceError
+from millrace.paths import environment, repo_root
+from millrace.validation import Environment, load_environment
+from millrace.yamlio import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from millrace.catalogue import Service
+
+
+def current_environment() -> Environment:
+    """Return the environment; raise MillraceError with every problem of its topology or the catalogue."""
+    root = repo_root()
+    try:
+        return load_environment(
+            root / "inventories" / environment() / "topology.yml", root / "ansible" / "catalogue.yml"
+        )
+    except InvalidInputError as error:
+        raise MillraceError("\n".join(error.problems)) from error
+
+
+def choose(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return ``name`` if it is known; raise MillraceError with one line that lists what is right."""
+    names = list(known)
+    if name not in names:
+        said = f"no {kind.lower()} {name!r}" if name else f"{kind} is missing"
+        message = f"{said}; {kind} is one of: {', '.join(names)}"
+        raise MillraceError(message)
+    return name
+
+
+def chosen_service(environment_: Environment, name: str) -> Service:
+    """Return a service of the catalogue by name, or raise MillraceError."""
+    services = environment_.catalogue.services
+    return services[choose("SERVICE", name, services)]

@@ -1,0 +1,43 @@
+"""Commands on the nodes of an environment over SSH, with the host keys that provisioning recorded."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NoReturn
+
+from millrace import console
+from millrace.paths import state_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def ssh_argv(node: str, command: Sequence[str], *, tty: bool = False) -> list[str]:
+    """Return the argv that runs ``command`` on ``node``; each of its words reaches the node as one word."""
+    options = ["-t"] if tty else ["-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
+    return ["ssh", "-F", str(state_dir() / "ssh_config"), *options, node, "--", shlex.join(command)]
+
+
+def run(node: str, command: Sequence[str], *, stdin: str | None = None) -> str:
+    """Run ``command`` on ``node`` and return what it printed; raise CommandError when it fails."""
+    return console.run(ssh_argv(node, command), stdin=stdin)
+
+
+def run_each(commands: Mapping[str, Sequence[str]]) -> dict[str, str | None]:
+    """Run one command a node, all at once; None stands for one that failed or a node that did not answer."""
+
+    def one(node: str) -> str | None:
+        try:
+            return run(node, commands[node])
+        except console.CommandError:
+            return None
+
+    with ThreadPoolExecutor(max_workers=max(1, len(commands))) as pool:
+        return dict(zip(commands, pool.map(one, commands), strict=True))
+
+
+def become(argv: Sequence[str]) -> NoReturn:
+    """Turn this process into ``argv``: terminal, signals and exit status are then that command's own."""
+    os.execvp(argv[0], list(argv))  # noqa: S606 - no shell is wanted here
