@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from millrace import remote, secrets
-from millrace.paths import environment
+from millrace import paths, remote, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +32,7 @@ JOURNAL = (
 
 
 def _passwords() -> str:
-    values = secrets.load(environment())
+    values = secrets.read_vault(paths.state_dir() / "vault.yml", paths.vault_password_file())
     return "".join(f"{value}\n" for name, value in sorted(values.items()) if name != "kafka_cluster_id")
 
 
