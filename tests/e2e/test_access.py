@@ -1,0 +1,139 @@
+"""Kafka and the database refuse whoever has no password, a wrong one, no encryption, or no right."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from millrace import paths, remote, secrets
+from millrace.current import current_environment
+
+pytestmark = pytest.mark.lab
+
+ENVIRONMENT = current_environment()
+APPS = ENVIRONMENT.topology.members("apps")[0].name
+KAFKA = [
+    f"{node.name}:{ENVIRONMENT.catalogue.services['kafka'].ports['client'].first}"
+    for node in ENVIRONMENT.topology.members("kafka")
+]
+DATABASE = ENVIRONMENT.topology.members("timescaledb")[0].name
+SECRETS = secrets.read_vault(paths.state_dir() / "vault.yml", paths.vault_password_file())
+# Virtual environments on the node that have the client libraries.
+KAFKA_PYTHON = "/opt/millrace/sensors-generator/venv/bin/python"
+POSTGRES_PYTHON = "/opt/millrace/sensors-relay/venv/bin/python"
+
+# Both scripts read their arguments on standard input, since a password must not be on a command line, and
+# print "ok" or the name of the exception.
+SEND = """
+import json, sys
+from kafka import KafkaProducer
+given = json.load(sys.stdin)
+try:
+    producer = KafkaProducer(acks="all", max_block_ms=15000, request_timeout_ms=10000, **given["client"])
+    producer.send(given["topic"], b"{}").get(timeout=30)
+    print("ok")
+except Exception as error:
+    print(type(error).__name__)
+"""
+CONNECT = """
+import json, sys, psycopg2
+try:
+    connection = psycopg2.connect(connect_timeout=10, **json.load(sys.stdin))
+    connection.cursor().execute("SELECT 1")
+    print("ok")
+except psycopg2.Error as error:
+    print(str(error).strip() or type(error).__name__)
+"""
+
+
+def _send(topic: str, **client: object) -> str:
+    base = {
+        "bootstrap_servers": KAFKA,
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "ssl_cafile": "/etc/millrace/pki/ca.crt",
+    }
+    given = json.dumps({"topic": topic, "client": {**base, **client}})
+    return remote.run(APPS, [KAFKA_PYTHON, "-c", SEND], stdin=given).splitlines()[-1]
+
+
+def _connect(**arguments: object) -> str:
+    base = {
+        "host": DATABASE,
+        "dbname": "sensors",
+        "user": "sensors_reader",
+        "sslmode": "verify-full",
+        "sslrootcert": "/etc/millrace/pki/ca.crt",
+    }
+    return remote.run(APPS, [POSTGRES_PYTHON, "-c", CONNECT], stdin=json.dumps({**base, **arguments}))
+
+
+def _relay(password: str) -> dict[str, str]:
+    return {"sasl_plain_username": "sensors-relay", "sasl_plain_password": password}
+
+
+def test_kafka_refuses_a_wrong_password() -> None:
+    assert "Auth" in _send("sensors.anomalies", **_relay("wrong"))
+
+
+def test_kafka_refuses_a_client_without_a_password() -> None:
+    answer = _send("sensors.anomalies", security_protocol="SSL", sasl_mechanism=None)
+    assert answer not in {"ok", "NameError", "TypeError"}, answer
+
+
+def test_kafka_refuses_plaintext() -> None:
+    answer = _send("sensors.anomalies", security_protocol="PLAINTEXT", sasl_mechanism=None, ssl_cafile=None)
+    assert answer not in {"ok", "NameError", "TypeError"}, answer
+
+
+def test_kafka_refuses_a_certificate_of_another_authority() -> None:
+    answer = _send(
+        "sensors.anomalies",
+        **_relay(SECRETS["kafka_sensors_relay"]),
+        ssl_cafile="/etc/ssl/certs/ca-certificates.crt",
+    )
+    assert answer not in {"ok", "NameError", "TypeError"}, answer
+
+
+def test_kafka_refuses_a_principal_on_a_topic_that_is_not_its_own() -> None:
+    answer = _send("sensors.measurements", **_relay(SECRETS["kafka_sensors_relay"]))
+    assert answer == "TopicAuthorizationFailedError"
+
+
+def test_the_database_lets_the_right_password_in() -> None:
+    assert _connect(password=SECRETS["postgres_sensors_reader"]).strip() == "ok"
+
+
+def test_the_database_refuses_a_wrong_password() -> None:
+    assert "password authentication failed" in _connect(password="wrong")  # noqa: S106 - that is the test
+
+
+def test_the_database_refuses_a_client_without_a_password() -> None:
+    assert "no password supplied" in _connect()
+
+
+def test_the_database_refuses_plaintext() -> None:
+    answer = _connect(sslmode="disable", password=SECRETS["postgres_sensors_reader"])
+    assert "no encryption" in answer
+
+
+def test_a_client_refuses_a_server_of_another_authority() -> None:
+    answer = _connect(
+        sslrootcert="/etc/ssl/certs/ca-certificates.crt", password=SECRETS["postgres_sensors_reader"]
+    )
+    assert "certificate verify failed" in answer
+
+
+def test_a_reader_may_not_write() -> None:
+    script = CONNECT.replace("SELECT 1", "DELETE FROM sensors.outbox")
+    given = json.dumps(
+        {
+            "host": DATABASE,
+            "dbname": "sensors",
+            "user": "sensors_reader",
+            "sslmode": "verify-full",
+            "sslrootcert": "/etc/millrace/pki/ca.crt",
+            "password": SECRETS["postgres_sensors_reader"],
+        }
+    )
+    assert "permission denied" in remote.run(APPS, [POSTGRES_PYTHON, "-c", script], stdin=given)
