@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from millrace import paths, remote, secrets
 from millrace.current import current_environment
 

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+
 from millrace import remote
 from millrace.catalogue import allowed_flows
 from millrace.current import current_environment
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = current_environment()
 
-# Prints, for each "address port" line on standard input, whether a packet came back: a connection or a refusal
+# Prints for each "address port" line on standard input whether a packet came back: a connection or a refusal
 # means that the firewall let it through, silence that it did not.
 PROBE = """
 import concurrent.futures, json, socket, sys

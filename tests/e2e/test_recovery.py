@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+
 from millrace import remote, status
 from millrace.current import current_environment
 
