@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from millrace import remote, sql
-from millrace.console import CommandError, say
+from millrace.console import CommandError, MillraceError, say
 from millrace.current import current_environment
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ SELECT (SELECT count(*) FROM sensors.measurements
        (SELECT count(*) FROM sensors.anomalies) AS anomalies,
        (SELECT count(*) FROM sensors.outbox) AS outbox
 """
+
+# Seconds: the first batch of a new Spark application takes a while.
+_SMOKE_PATIENCE = 600
+_SMOKE_PAUSE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +159,19 @@ def main(_argv: list[str]) -> int:
         if not watch:
             return 0 if status.healthy else 1
         time.sleep(watch)
+
+
+def smoke_main(_argv: list[str]) -> int:
+    """Wait until every unit is active and readings are being stored, then print the page."""
+    environment = current_environment()
+    give_up = time.monotonic() + _SMOKE_PATIENCE
+    while True:
+        status = collect(environment)
+        if status.healthy and status.figures and float(status.figures["per_second"]) > 0:
+            say(render(status))
+            return 0
+        if time.monotonic() > give_up:
+            say(render(status))
+            message = f"waited {_SMOKE_PATIENCE} s for every unit to be active and readings to be stored"
+            raise MillraceError(message)
+        time.sleep(_SMOKE_PAUSE)
