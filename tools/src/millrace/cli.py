@@ -28,6 +28,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ssh": ("millrace.lab:ssh_main", "open a shell on a node, or run a command there"),
     "down": ("millrace.lab:down_main", "stop the nodes and keep their data"),
     "start": ("millrace.lab:start_main", "start the nodes again"),
+    "status": ("millrace.status:main", "nodes, services, readings a second, lag, rows, anomalies, rejects"),
+    "smoke": ("millrace.status:smoke_main", "wait until everything is active and readings are being stored"),
+    "logs": ("millrace.verbs:logs_main", "follow the journal of a service on all its nodes"),
+    "psql": ("millrace.verbs:psql_main", "open psql on the database"),
+    "consume": ("millrace.verbs:consume_main", "print a topic's messages as they come"),
+    "produce": ("millrace.verbs:produce_main", "send each line of standard input to a topic"),
+    "restart": ("millrace.verbs:restart_main", "restart a service node by node, waiting for health"),
+    "diff": ("millrace.verbs:diff_main", "show what a deploy would change"),
+    "dev": ("millrace.verbs:dev_main", "put the working tree of one of our services onto its node"),
     "destroy": ("millrace.destroy:destroy_main", "remove the nodes, the network and what else is ours"),
 }
 
