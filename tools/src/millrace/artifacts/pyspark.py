@@ -18,7 +18,7 @@ from millrace.artifacts.model import ArtifactError, Runner, run_checked
 if TYPE_CHECKING:
     from pathlib import Path
 
-_RECIPE = "1"
+_RECIPE = "2"
 _PLACES = {
     "deps/bin": "bin",
     "deps/sbin": "sbin",
@@ -27,7 +27,8 @@ _PLACES = {
     "lib": "python/lib",
     "pyspark": "python/pyspark",
 }
-_LEFT_OUT = ("tests", "__pycache__", "*.cmd", "sparkR", "sparkR2.cmd")
+# connect-repl: 59 MB for the interactive Spark Connect client, which nothing here starts.
+_LEFT_OUT = ("tests", "__pycache__", "*.cmd", "sparkR", "connect-repl")
 
 
 @dataclass(frozen=True)
