@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from millrace import image, incus, ssh, terraform
 from millrace.console import MillraceError, flag, say
+from millrace.current import choose, current_environment
 from millrace.paths import environment, repo_root, state_dir
-from millrace.topology import Topology, load_topology
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from millrace.topology import Topology
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,16 @@ def compare(
 def refusal(project: str, foreign: list[str], state: Path) -> str:
     """Return the message for nodes that belong to another state directory."""
     return (
-        f"{', '.join(foreign)} in the Incus project {project} belong to another owner than the one in {state}.\n"
+        f"{', '.join(foreign)} (Incus project {project}) belong to another owner than the one in {state}.\n"
         "Another user or a lost state directory made them. Restore that directory (XDG_STATE_HOME), or let\n"
         "RECREATE=1 delete these nodes with their data and make them anew."
     )
 
 
 def open_environment() -> tuple[str, Topology, Path]:
-    """Return the chosen environment's name, its validated topology and its state directory (made if missing)."""
+    """Return the chosen environment's name, validated topology and state directory."""
     env = environment()
-    topology = load_topology(repo_root() / "inventories" / env / "topology.yml")
+    topology = current_environment().topology
     if topology.provider != "lab" or topology.network is None or topology.network.bridge is None:
         msg = f"environment {env} has the provider {topology.provider}; only `lab` can be provisioned so far"
         raise MillraceError(msg)
@@ -120,7 +122,7 @@ def provision() -> bool:
     bridge = topology.network.bridge if topology.network and topology.network.bridge else ""
     ensure_project(project, bridge)
     tool = terraform.for_environment(env)
-    tool.init(
+    tool.set_variables(
         {
             "topology": str(repo_root() / "inventories" / env / "topology.yml"),
             "ssh_public_key": ssh.ensure_key(state),
@@ -129,6 +131,7 @@ def provision() -> bool:
             "sudo": incus.needs_sudo(),
         }
     )
+    tool.init()
     changed = reconcile(project, topology, tool, state)
     planned = tool.plan()
     if planned is not None:
@@ -139,15 +142,6 @@ def provision() -> bool:
     changed = ssh.record(topology, state, project) or changed
     ssh.wait_reachable(topology, state)
     return changed
-
-
-def chosen_node(topology: Topology, name: str | None) -> str:
-    """Return the name if the topology has it; otherwise raise a message that lists the nodes."""
-    if name not in topology.nodes:
-        what = f"no node {name!r}" if name else "no NODE given"
-        msg = f"{what}; NODE is one of: {', '.join(topology.nodes)}"
-        raise MillraceError(msg)
-    return name
 
 
 def image_main(_argv: list[str]) -> int:
@@ -169,8 +163,8 @@ def provision_main(_argv: list[str]) -> int:
 
 def ssh_main(argv: list[str]) -> int:
     """Become ssh to a node; further words are a command for it."""
-    topology = load_topology(repo_root() / "inventories" / environment() / "topology.yml")
-    node = chosen_node(topology, argv[0] if argv else None)
+    topology = current_environment().topology
+    node = choose("NODE", argv[0] if argv else "", topology.nodes)
     config = state_dir() / "ssh_config"
     if not config.exists():
         msg = f"the nodes of {environment()} are not provisioned yet; `make provision` makes them"

@@ -36,7 +36,7 @@ def state_root() -> Path:
 
 
 def state_dir(env: str | None = None) -> Path:
-    """Return the state directory of an environment (key, vault, PKI, Terraform state); it may not exist yet."""
+    """Return an environment's state directory (key, vault, PKI, Terraform state); it may not exist yet."""
     return state_root() / (env or environment())
 
 

@@ -67,7 +67,7 @@ def write_if_changed(path: Path, text: str) -> bool:
 
 
 def host_key(project: str, node: str) -> str:
-    """Read a node's host key through the daemon, which is the trusted way that needs no first contact over SSH.
+    """Read a node's host key through the daemon: a trusted way that needs no first contact over SSH.
 
     Not with `incus exec … cat`: tried, about 4 % of parallel calls end well without the output (Incus 6.0.4).
     """

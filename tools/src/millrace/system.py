@@ -96,7 +96,7 @@ def parse_deb822_sources(text: str) -> list[AptSource]:
 
 
 def archive(sources: list[AptSource], codename: str) -> AptSource | None:
-    """Return the source from which a release's main archive comes (the first one that serves its plain suite)."""
+    """Return the first source that serves a release's main archive."""
     for source in sources:
         if "deb" in source.types and codename in source.suites and "main" in source.components:
             return source

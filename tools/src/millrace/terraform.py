@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MINIMUM = (1, 5, 0)
 INSTALL_HINT = (
-    "Terraform or OpenTofu >= 1.5 is needed and neither Debian nor Ubuntu has it. Install one of them, for example\n"
+    "Terraform or OpenTofu >= 1.5 is needed, and Debian and Ubuntu have neither. Install one:\n"
     "  OpenTofu:  https://opentofu.org/docs/intro/install/deb/ (package tofu)\n"
     "  Terraform: https://developer.hashicorp.com/terraform/install (package terraform)\n"
     "or put the binary `terraform` or `tofu` into a directory of PATH."
@@ -72,16 +72,17 @@ class Terraform:
         """Run a subcommand and return its output."""
         return run([self.binary, f"-chdir={self.config}", *words], env=self.env)
 
-    def init(self, variables: dict[str, Any]) -> None:
-        """Prepare the data directory and write the variables of this environment."""
+    def set_variables(self, variables: dict[str, Any]) -> None:
+        """Write the values of the environment's variables."""
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self.home / "variables.tfvars.json"
+        path.write_text(json.dumps(variables, indent=2) + "\n", encoding="utf-8")
+
+    def init(self) -> None:
+        """Prepare the data directory for the modules of this clone."""
         (self.home / "cli.tfrc").write_text("disable_checkpoint = true\n", encoding="utf-8")
-        (self.home / "variables.tfvars.json").write_text(
-            json.dumps(variables, indent=2) + "\n", encoding="utf-8"
-        )
-        self.call(
-            "init", "-no-color", "-reconfigure", f"-backend-config=path={self.home / 'terraform.tfstate'}"
-        )
+        state = self.home / "terraform.tfstate"
+        self.call("init", "-no-color", "-reconfigure", f"-backend-config=path={state}")
 
     def nodes(self) -> set[str]:
         """Return the names of the nodes that the state knows."""
@@ -94,7 +95,7 @@ class Terraform:
         self.call("state", "rm", f'module.node["{node}"]')
 
     def plan(self) -> dict[str, str] | None:
-        """Plan; return what happens to which resource ("create", "update", "replace", "delete"), or None for nothing."""
+        """Plan; return {resource: "create", "update", "replace" or "delete"}, or None where nothing is to do."""
         plan = str(self.home / "plan")
         words = ["plan", "-no-color", "-detailed-exitcode", f"-out={plan}"]
         try:

@@ -1,0 +1,228 @@
+"""Prepare this machine for the lab: look first, say what would change, ask, then change it.
+
+Standard library only: this runs with the system's Python, before the tool environment exists.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from millrace import daemon, incus, system, terraform
+from millrace.console import CommandError, MillraceError, confirmed, run, say, stream
+from millrace.machine import (
+    DISK_FIRST,
+    SUBORDINATE_IDS,
+    SUPPORTED,
+    Facts,
+    Wanted,
+    needs_backports,
+    plan,
+    problems,
+    wanted_by,
+)
+from millrace.paths import cache_dir, environment, environments, repo_root
+
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+# package -> what shows that the machine has it already, however it was installed: a program or a path
+TOOL_PACKAGES = {"python3-venv": "module:ensurepip"}
+PACKAGES = {
+    **TOOL_PACKAGES,
+    "ca-certificates": "/etc/ssl/certs/ca-certificates.crt",
+    "debian-archive-keyring": KEYRING,
+    "default-jre-headless": "java",
+    "dnsmasq-base": "dnsmasq",
+    "git": "git",
+    "incus": "incus",
+    "maven": "mvn",
+    "mmdebstrap": "mmdebstrap",
+    "nftables": "nft",
+    "openssh-client": "ssh",
+    "rsync": "rsync",
+    "uidmap": "newuidmap",
+    "zstd": "zstd",
+}
+
+
+def _has(evidence: str) -> bool:
+    kind, _, name = evidence.partition(":")
+    if kind == "module":
+        return importlib.util.find_spec(name) is not None
+    if evidence.startswith("/"):
+        return Path(evidence).exists()
+    return shutil.which(evidence, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None
+
+
+def _as_root_exists(path: Path) -> bool:
+    try:
+        run(incus.root_command("test", "-e", str(path)))
+    except (CommandError, FileNotFoundError):
+        return False
+    return True
+
+
+def _privileged() -> bool:
+    """Tell whether root is at hand; asks for sudo's password where a terminal is there to give it."""
+    if os.geteuid() == 0:
+        return True
+    if shutil.which("sudo") is None:
+        return False
+    return stream(["sudo", "-v"] if sys.stdin.isatty() else ["sudo", "-n", "-v"]) == 0
+
+
+def _free(path: Path) -> float:
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free / 2**30
+
+
+def look(wanted: Wanted) -> Facts:
+    """Collect the facts; changes nothing."""
+    sources = system.read_apt_sources()
+    release = system.read_os_release()
+    privileged = _privileged()
+    missing = tuple(package for package, evidence in PACKAGES.items() if not _has(evidence))
+    runs = "incus" not in missing and privileged and incus.running()
+    name = wanted.bridge.name
+    home = incus.directory()
+    exists = Path(f"/sys/class/net/{name}").exists()
+    if runs:
+        found = daemon.network(name)
+        ours, has_pool = found is not None, daemon.has_pool()
+    else:
+        # A daemon that isn't running tells nothing, but what it made is on the disk.
+        ours = privileged and _as_root_exists(home / "networks" / name)
+        found = wanted.bridge.config if ours else None
+        has_pool = privileged and _as_root_exists(home / "storage-pools" / incus.POOL)
+    routes = system.parse_routes(Path("/proc/net/route").read_text(encoding="utf-8"))
+    return Facts(
+        os=release,
+        privileged=privileged,
+        missing=missing,
+        memory=system.parse_memory(Path("/proc/meminfo").read_text(encoding="utf-8")),
+        disk=min(_free(home), _free(cache_dir())),
+        lab_exists=has_pool,
+        terraform=terraform.find(),
+        backports=system.archive(sources, "bookworm"),
+        has_backports=system.archive(sources, "bookworm-backports") is not None,
+        subid_files=tuple(path for path in ("/etc/subuid", "/etc/subgid") if not _has_root_range(Path(path))),
+        daemon_runs=runs,
+        systemd=daemon.has_systemd(),
+        bridge_settings=None if found is None else daemon.missing_settings(found, wanted.bridge.config),
+        bridge_taken=exists and not ours,
+        overlapping=tuple(system.overlaps(wanted.bridge.cidr, name, routes)),
+        has_pool=has_pool,
+    )
+
+
+def _has_root_range(path: Path) -> bool:
+    return path.exists() and bool(
+        re.search(r"^(root|0):\d+:\d{5,}$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    )
+
+
+def _write_as_root(path: str, text: str, *, append: bool = False) -> None:
+    run(incus.root_command("tee", *(["-a"] if append else []), path), stdin=text)
+
+
+def backports_source(archive: system.AptSource) -> str:
+    """Return the deb822 source for bookworm-backports on the same mirror."""
+    lines = ["Types: deb", f"URIs: {archive.uri}", "Suites: bookworm-backports", "Components: main"]
+    lines.append(f"Signed-By: {archive.signed_by or KEYRING}")
+    return "\n".join(lines) + "\n"
+
+
+def install(facts: Facts, packages: tuple[str, ...]) -> None:
+    """Install packages without what they merely recommend (for Incus that would be a desktop's worth)."""
+    if needs_backports(facts) and not facts.has_backports and facts.backports and "incus" in packages:
+        _write_as_root(
+            "/etc/apt/sources.list.d/millrace-backports.sources", backports_source(facts.backports)
+        )
+    apt = incus.root_command(
+        "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"
+    )
+    if stream([*apt, "update"]) != 0:
+        say("apt-get update reported errors; trying to install from the lists that could be read")
+    late = ("incus",) if needs_backports(facts) else ()
+    for target, names in (
+        ((), tuple(p for p in packages if p not in late)),
+        (("-t", "bookworm-backports"), late),
+    ):
+        if names and stream([*apt, "install", "-y", "--no-install-recommends", *target, *names]) != 0:
+            msg = f"apt-get could not install {' '.join(names)}; its messages are above"
+            raise MillraceError(msg)
+
+
+def change(facts: Facts, wanted: Wanted) -> None:
+    """Carry out the plan."""
+    if facts.missing:
+        install(facts, facts.missing)
+    for path in facts.subid_files:
+        _write_as_root(path, SUBORDINATE_IDS + "\n", append=True)
+    # Where systemd is, the package's installation starts the daemon; it is ours to stop all the same.
+    if not facts.daemon_runs:
+        daemon.start()
+    daemon.set_up(wanted.bridge)
+
+
+def _agreed(changes: list[str], needs: str) -> None:
+    say("This changes on the machine:")
+    for line in changes:
+        say(f"  - {line}")
+    say(needs)
+    if not confirmed("Go on?"):
+        msg = "nothing was changed"
+        raise MillraceError(msg)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Prepare the machine, or with --tools only what the tool environment needs."""
+    parser = argparse.ArgumentParser(prog="millrace bootstrap", description=main.__doc__)
+    parser.add_argument("--tools", action="store_true", help="only what the Python tool environment needs")
+    args = parser.parse_args(argv)
+    if args.tools:
+        return _tools()
+    wanted = wanted_by(
+        (repo_root() / "inventories" / environment() / "topology.yml").read_text(encoding="utf-8")
+    )
+    facts = look(wanted)
+    obstacles = problems(facts, wanted)
+    if obstacles:
+        raise MillraceError("nothing was changed, because\n  - " + "\n  - ".join(obstacles))
+    changes = plan(facts, wanted)
+    if changes:
+        where = f"{incus.directory()} and {cache_dir()}"
+        needs = f"The lab needs up to {DISK_FIRST} GiB of disk in {where}, and {wanted.memory} MiB of memory."
+        _agreed(changes, needs)
+        change(facts, wanted)
+        say("this machine is ready")
+    else:
+        say("this machine was ready already; nothing changed")
+    return 0
+
+
+def _tools() -> int:
+    missing = tuple(package for package, evidence in TOOL_PACKAGES.items() if not _has(evidence))
+    if missing:
+        release = system.read_os_release()
+        facts = Facts(release, _privileged(), missing, memory=0, disk=0)
+        if (release.id, release.version) not in SUPPORTED or not facts.privileged:
+            msg = f"the tool environment needs the Debian packages {' '.join(missing)} or their like"
+            raise MillraceError(msg)
+        _agreed([f"install packages (and what they depend on): {' '.join(missing)}"], "")
+        install(facts, missing)
+    return 0
+
+
+if __name__ == "__main__":
+    if environment() not in environments():
+        sys.exit(f"no environment {environment()!r}; ENV is one of: {', '.join(environments())}")
+    try:
+        sys.exit(main())
+    except MillraceError as error:
+        sys.exit(f"bootstrap: {error}")

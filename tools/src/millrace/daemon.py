@@ -1,0 +1,179 @@
+"""The Incus daemon with our bridge and storage pool: start, set up, take down. Standard library only."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from millrace import incus
+from millrace.console import CommandError, MillraceError, run, say
+from millrace.paths import state_root
+
+READY_WITHIN = 60  # seconds
+NAMES = ("/usr/libexec/incus/incusd", "/usr/lib/incus/incusd", "/opt/incus/bin/incusd")
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """The lab's network as the topology says it."""
+
+    name: str
+    cidr: str
+    gateway: str
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Incus' settings: NAT, no IPv6, and a range for throw-away containers apart from the nodes'."""
+        network = ipaddress.IPv4Network(self.cidr)
+        config = {
+            "ipv4.address": f"{self.gateway}/{network.prefixlen}",
+            "ipv4.nat": "true",
+            "ipv6.address": "none",
+        }
+        if network.num_addresses >= 256:  # noqa: PLR2004 - room for both only in a /24 or more
+            config["ipv4.dhcp.ranges"] = f"{network[100]}-{network[250]}"
+        return config
+
+
+def has_systemd() -> bool:
+    """Tell whether PID 1 is systemd (the same test as sd_booted)."""
+    return Path("/run/systemd/system").is_dir()
+
+
+def binary() -> str | None:
+    """Return the path of incusd, which distributions keep outside PATH."""
+    return next((name for name in NAMES if Path(name).exists()), None) or shutil.which("incusd")
+
+
+def _record() -> Path:
+    return state_root() / "daemon.json"
+
+
+def identity() -> dict[str, int]:
+    """Return the daemon's process id and start time (ticks after boot), which together name it for good."""
+    pid = int(incus.query("/1.0")["environment"]["server_pid"])
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return {"pid": pid, "start": int(fields[19])}
+
+
+def start() -> None:
+    """Start the daemon, through systemd where that is PID 1, and record that it is ours to stop."""
+    log = state_root() / "incusd.log"
+    state_root().mkdir(parents=True, exist_ok=True, mode=0o700)
+    if has_systemd():
+        run(incus.root_command("systemctl", "start", "incus.socket", "incus.service"))
+    else:
+        program = binary()
+        if program is None:
+            msg = "the package incus is installed, but its daemon incusd is in none of: " + ", ".join(NAMES)
+            raise MillraceError(msg)
+        with log.open("ab") as output:
+            subprocess.Popen(  # noqa: S603 - a path found above
+                incus.root_command("setsid", program, "--group", "incus-admin"),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                cwd="/",
+            )
+    end = time.monotonic() + READY_WITHIN
+    while not incus.running():
+        if time.monotonic() > end:
+            where = "journalctl -u incus" if has_systemd() else str(log)
+            msg = f"the Incus daemon did not answer within {READY_WITHIN} s; see {where}"
+            raise MillraceError(msg)
+        time.sleep(0.5)
+    _record().write_text(json.dumps(identity()) + "\n", encoding="utf-8")
+
+
+def is_ours() -> bool:
+    """Tell whether the bootstrap started the daemon that runs now."""
+    return _record().exists() and json.loads(_record().read_text(encoding="utf-8")) == identity()
+
+
+def network(name: str) -> dict[str, str] | None:
+    """Return the settings of one of Incus' own networks, None where it has none of that name."""
+    if f"/1.0/networks/{name}" not in incus.query("/1.0/networks"):
+        return None
+    found = incus.query(f"/1.0/networks/{name}")
+    return dict(found["config"]) if found["managed"] else None
+
+
+def missing_settings(found: dict[str, str], wanted: dict[str, str]) -> dict[str, str]:
+    """Return the settings of ``wanted`` that a network doesn't have yet."""
+    return {key: value for key, value in wanted.items() if found.get(key) != value}
+
+
+def has_pool() -> bool:
+    """Tell whether our storage pool exists."""
+    return f"/1.0/storage-pools/{incus.POOL}" in incus.query("/1.0/storage-pools")
+
+
+def default_profile_is_empty() -> bool:
+    """Tell whether containers without devices of their own would have neither disk nor network."""
+    return not incus.query("/1.0/profiles/default")["devices"]
+
+
+def set_up(bridge: Bridge) -> None:
+    """Make the bridge, the pool and, where it is empty, the default profile's devices."""
+    found = network(bridge.name)
+    if found is None:
+        words = [f"{key}={value}" for key, value in bridge.config.items()]
+        incus.incus("network", "create", bridge.name, "--type=bridge", *words)
+    else:
+        for key, value in missing_settings(found, bridge.config).items():
+            incus.incus("network", "set", bridge.name, f"{key}={value}")
+    if not has_pool():
+        incus.incus("storage", "create", incus.POOL, "dir")
+    if default_profile_is_empty():
+        device = ("profile", "device", "add", "default")
+        incus.incus(*device, "root", "disk", "path=/", f"pool={incus.POOL}")
+        incus.incus(*device, "eth0", "nic", "name=eth0", f"network={bridge.name}")
+
+
+def take_down(bridge: Bridge) -> None:
+    """Remove the bridge and the pool unless something else uses them, and stop the daemon if it is ours."""
+    devices = incus.query("/1.0/profiles/default")["devices"]
+    for name, device in devices.items():
+        if device.get("network") == bridge.name or device.get("pool") == incus.POOL:
+            incus.incus("profile", "device", "remove", "default", name)
+    if network(bridge.name) is not None:
+        _remove("network", bridge.name)
+    if has_pool():
+        _remove("storage", incus.POOL)
+    if not is_ours():
+        say("the Incus daemon was not started by the bootstrap and keeps running")
+    elif incus.query("/1.0/instances?all-projects=true"):
+        say("other containers run on the Incus daemon, so it keeps running")
+    else:
+        stop()
+
+
+def _remove(kind: str, name: str) -> None:
+    try:
+        incus.incus(kind, "delete", name)
+    except CommandError as error:
+        if "in use" not in error.output.lower():
+            raise
+        say(f"something else uses the {kind} {name}, so it stays: {error.output}")
+
+
+def stop() -> None:
+    """Stop the daemon and its socket."""
+    if has_systemd():
+        run(incus.root_command("systemctl", "stop", "incus.socket", "incus.service"))
+    else:
+        incus.incus("admin", "shutdown", "--timeout", "120")
+        pid = json.loads(_record().read_text(encoding="utf-8"))["pid"]
+        end = time.monotonic() + READY_WITHIN
+        while Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes():
+            if time.monotonic() > end:
+                msg = f"the Incus daemon (process {pid}) did not end within {READY_WITHIN} s"
+                raise MillraceError(msg)
+            time.sleep(0.2)
+    _record().unlink()

@@ -1,0 +1,130 @@
+"""What the bootstrap finds on a machine, what stands in its way and what it would change. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from millrace import daemon, incus, system, terraform
+from millrace.console import MillraceError
+
+SUPPORTED = {("debian", "12"), ("debian", "13"), ("ubuntu", "24.04")}
+SUBORDINATE_IDS = "root:1000000:1000000000"
+DISK_FIRST = 16  # GiB for image, nodes and downloads of a new lab
+DISK_LATER = 2  # GiB that a lab which exists should still find free
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the topology asks of the machine; memory in MiB."""
+
+    bridge: daemon.Bridge
+    memory: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the machine is and has; memory in MiB, disk in GiB."""
+
+    os: system.OsRelease
+    privileged: bool
+    missing: tuple[str, ...]
+    memory: int
+    disk: float
+    lab_exists: bool = False
+    terraform: str | None = "terraform"
+    backports: system.AptSource | None = None  # the archive to take backports from
+    has_backports: bool = False
+    subid_files: tuple[str, ...] = ()  # those without a range for root
+    daemon_runs: bool = True
+    systemd: bool = True
+    bridge_settings: dict[str, str] | None = field(default_factory=dict)  # to change; None: no bridge yet
+    bridge_taken: bool = False
+    overlapping: tuple[str, ...] = ()
+    has_pool: bool = True
+
+
+def wanted_by(topology: str) -> Wanted:
+    """Read bridge, addresses and memory from a topology's text.
+
+    With regular expressions, because PyYAML isn't there yet; the tools validate the file properly afterwards.
+    """
+    text = re.sub(r"#.*", "", topology)
+    found = {
+        key: re.search(rf"^\s+{key}:\s*(\S+)", text, re.MULTILINE) for key in ("bridge", "cidr", "gateway")
+    }
+    values = {key: match[1].strip("\"'") for key, match in found.items() if match}
+    if len(values) < len(found):
+        msg = f"the topology lacks network.{', network.'.join(sorted(found.keys() - values.keys()))}"
+        raise MillraceError(msg)
+    memory = sum(int(number) for number in re.findall(r"\bmemory:\s*(\d+)", text))
+    return Wanted(daemon.Bridge(values["bridge"], values["cidr"], values["gateway"]), memory)
+
+
+def needs_backports(facts: Facts) -> bool:
+    """Tell whether a package has to come from backports (only Incus on Debian 12)."""
+    return "incus" in facts.missing and (facts.os.id, facts.os.version) == ("debian", "12")
+
+
+def problems(facts: Facts, wanted: Wanted) -> list[str]:
+    """Return what stands in the way of the lab on this machine; nothing may be changed before it is empty."""
+    found = []
+    supported = (facts.os.id, facts.os.version) in SUPPORTED
+    if facts.missing and not supported:
+        found.append(
+            "packages are installed for you on Debian 12, Debian 13 and Ubuntu 24.04, and this is"
+            f" {facts.os.pretty}; install the like of these Debian packages: {' '.join(facts.missing)}"
+        )
+    if not facts.privileged:
+        found.append("root or sudo is needed (as root, or with a user who may use sudo)")
+    if facts.terraform is None:
+        found.append(terraform.INSTALL_HINT)
+    if needs_backports(facts) and not facts.has_backports and facts.backports is None:
+        found.append(
+            "bookworm-backports is needed, and no apt source of this machine has its neighbour bookworm"
+        )
+    if wanted.memory > facts.memory:
+        found.append(
+            f"the nodes together may use {wanted.memory} MiB of memory; this machine has {facts.memory} MiB"
+        )
+    disk = DISK_LATER if facts.lab_exists else DISK_FIRST
+    if facts.disk < disk:
+        found.append(
+            f"{disk} GiB of disk are needed under {incus.directory()} and {facts.disk:.1f} GiB are free"
+        )
+    if facts.bridge_taken:
+        found.append(
+            f"the network interface {wanted.bridge.name} exists and is not Incus' bridge; remove it or change"
+            " network.bridge in the topology"
+        )
+    if facts.overlapping:
+        found.append(
+            f"addresses of {wanted.bridge.cidr} are already reached through {', '.join(facts.overlapping)};"
+            " change network and addresses in the topology"
+        )
+    return found
+
+
+def plan(facts: Facts, wanted: Wanted) -> list[str]:
+    """Return one line for each change to the machine; empty where there is nothing to do."""
+    changes = []
+    if needs_backports(facts) and not facts.has_backports and facts.backports:
+        changes.append(f"add the apt source bookworm-backports from {facts.backports.uri}")
+    if facts.missing:
+        changes.append(f"install packages (and what they depend on): {' '.join(facts.missing)}")
+    if facts.subid_files:
+        changes.append(f"give root subordinate ids ({SUBORDINATE_IDS}) in {' and '.join(facts.subid_files)}")
+    if not facts.daemon_runs:
+        how = "through systemd" if facts.systemd else "as a background process, since PID 1 is not systemd"
+        changes.append(f"start the Incus daemon {how}; it runs as root and manages the lab's containers")
+    bridge = wanted.bridge
+    if facts.bridge_settings is None:
+        changes.append(
+            f"make the bridge {bridge.name} ({bridge.config['ipv4.address']}) with NAT to the outside"
+        )
+    elif facts.bridge_settings:
+        settings = " ".join(f"{key}={value}" for key, value in facts.bridge_settings.items())
+        changes.append(f"change the bridge {bridge.name}: {settings}")
+    if not facts.has_pool:
+        changes.append(f"make the storage pool {incus.POOL} in {incus.directory()}")
+    return changes
