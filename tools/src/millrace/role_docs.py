@@ -125,7 +125,7 @@ def _code(value: object) -> str:
 
 
 def _comparable(value: object) -> tuple[bool, str]:
-    """Return a value in which folded and plain forms of the same text are equal, but true, 1 and "1" differ."""
+    """Return a value in which folded and plain forms of a text are equal, but true, 1 and "1" differ."""
     if isinstance(value, str):
         return True, _line(value)
     return False, json.dumps(value, sort_keys=True, default=str)

@@ -1,0 +1,133 @@
+"""The inventory as Ansible itself makes it from an environment's topology."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from millrace import paths, secrets
+
+ROOT = paths.repo_root()
+TOOL = Path(sys.executable).with_name("ansible-inventory")
+
+
+def run(source: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ansible-inventory from the root of the clone, where ansible.cfg is."""
+    return subprocess.run(  # noqa: S603 - our own tool environment, no shell
+        [str(TOOL), "-i", str(source), *arguments],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "PATH": f"{TOOL.parent}:{os.environ['PATH']}",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test a state folder of its own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "millrace"
+
+
+def plain(found: dict[str, Any]) -> Any:  # noqa: ANN401 - any JSON
+    """Take away the mark of texts that Ansible must not read as templates."""
+    return found["__ansible_unsafe"] if found.keys() == {"__ansible_unsafe"} else found
+
+
+def listing(source: Path) -> dict[str, Any]:
+    done = run(source, "--list")
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    found: dict[str, Any] = json.loads(done.stdout, object_hook=plain)
+    return found
+
+
+@pytest.mark.parametrize("env", paths.environments())
+def test_hosts_groups_and_variables(env: str, state: Path) -> None:
+    secrets.ensure(env)
+    found = listing(ROOT / "inventories" / env)
+    hosts = found["_meta"]["hostvars"]
+    assert hosts.keys() == hosts["kafka-1"]["millrace_nodes"].keys()
+    for name, node in hosts["kafka-1"]["millrace_nodes"].items():
+        own = hosts[name]
+        assert node["fqdn"] == f"{name}.{own['millrace_domain']}"
+        assert own["ansible_host"] == own["millrace_address"] == node["address"]
+        assert own["ansible_user"] == "millrace"
+        assert own["ansible_ssh_common_args"] == f"-F {state / env / 'ssh_config'}"
+        assert own["millrace_environment"] == env
+        assert own["millrace_state_dir"] == str(state / env)
+        assert own["millrace_memory"] > 0
+        assert own["millrace_cores"] > 0
+        assert own["millrace_operator_sources"]
+        assert all(name in found[group]["hosts"] for group in node["groups"])
+    kafka = hosts["kafka-1"]
+    assert kafka["millrace_services"]["kafka"]["ports"]["client"]["port"] == 9092
+    assert kafka["millrace_versions"]["kafka"]
+    vault = secrets.read_vault(state / env / "vault.yml", state / "vault-password")
+    assert kafka["millrace_secrets"] == vault
+
+
+def test_without_a_vault_there_are_no_secrets_and_the_file_works_as_the_folder_does(state: Path) -> None:
+    found = listing(ROOT / "inventories" / "lab" / "topology.yml")
+    assert found["_meta"]["hostvars"]["kafka-1"]["millrace_secrets"] == {}
+    assert not state.exists()
+
+
+def cloud(tmp_path: Path) -> Path:
+    """Make an environment whose addresses are assigned, with the lab's nodes; return its folder."""
+    folder = tmp_path / "inventories" / "cloud"
+    folder.mkdir(parents=True)
+    kept = []
+    for line in (ROOT / "inventories" / "lab" / "topology.yml").read_text().splitlines():
+        if line.startswith(("network", "  cidr", "  gateway", "  bridge")):
+            continue
+        before, comma, rest = line.partition(" address: ")
+        kept.append(f"{before} {rest.partition(', ')[2]}" if comma else line)
+    text = "\n".join(kept).replace("environment: lab", "environment: cloud")
+    (folder / "topology.yml").write_text(text.replace("provider: lab", "provider: hetzner"))
+    return folder
+
+
+def test_assigned_addresses_come_from_provisioning(tmp_path: Path, state: Path) -> None:
+    folder = cloud(tmp_path)
+    done = run(folder, "--list")
+    assert done.returncode != 0
+    assert "nodes.kafka-1.address: not assigned yet; run make provision ENV=cloud" in done.stderr
+    nodes = list(listing(ROOT / "inventories" / "lab")["_meta"]["hostvars"])
+    (state / "cloud").mkdir(parents=True)
+    assigned = {name: f"192.0.2.{number}" for number, name in enumerate(nodes, start=1)}
+    (state / "cloud" / "addresses.json").write_text(json.dumps(assigned))
+    hosts = listing(folder)["_meta"]["hostvars"]
+    assert {name: own["ansible_host"] for name, own in hosts.items()} == assigned
+
+
+def test_a_faulty_topology_stops_ansible_with_every_problem(tmp_path: Path) -> None:
+    folder = tmp_path / "lab"
+    shutil.copytree(ROOT / "inventories" / "lab", folder)
+    text = (folder / "topology.yml").read_text()
+    text = text.replace("10.77.0.12", "10.77.0.11").replace("[timescaledb]", "[timescale]")
+    (folder / "topology.yml").write_text(text)
+    done = run(folder, "--list")
+    assert done.returncode != 0
+    assert "nodes.kafka-2.address: 10.77.0.11 already belongs to kafka-1" in done.stderr
+    assert "nodes.db-1.groups: unknown group 'timescale'" in done.stderr
+
+
+def test_a_vault_of_another_password_is_told(state: Path) -> None:
+    secrets.ensure("lab")
+    (state / "vault-password").write_text("another\n")
+    done = run(ROOT / "inventories" / "lab", "--list")
+    assert done.returncode != 0
+    assert f"can't be read with the password in {state / 'vault-password'}" in " ".join(done.stderr.split())

@@ -1,0 +1,121 @@
+"""What a topology file may say, and how its mistakes are told."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from millrace.topology import parse_topology
+from millrace.yamlio import InvalidInputError, load_yaml, parse_yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD: dict[str, Any] = {
+    "environment": "lab",
+    "provider": "lab",
+    "domain": "lab.millrace.internal",
+    "network": {"cidr": "10.0.0.0/24", "gateway": "10.0.0.1", "bridge": "bridge0"},
+    "nodes": {
+        "kafka-1": {"groups": ["kafka"], "address": "10.0.0.11", "cores": 2, "memory": 1024, "disk": 8},
+        "db-1": {"groups": ["timescaledb"], "address": "10.0.0.31", "cores": 2, "memory": 512, "disk": 8},
+    },
+}
+
+
+def changed(where: str, value: object) -> dict[str, Any]:
+    """Return the good topology with the value at one key path replaced; ... removes the key."""
+    data = copy.deepcopy(GOOD)
+    *parents, last = where.split(".")
+    target = data
+    for key in parents:
+        target = target[key]
+    if value is ...:
+        del target[last]
+    else:
+        target[last] = value
+    return data
+
+
+def test_a_good_topology_is_read() -> None:
+    topology = parse_topology(GOOD)
+    assert list(topology.nodes) == ["kafka-1", "db-1"]
+    assert topology.memory == 1536
+    assert [node.name for node in topology.members("kafka")] == ["kafka-1"]
+    assert len(topology.members("all")) == 2
+    assert topology.operator_sources == ("10.0.0.1",)
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "told"),
+    [
+        ("nodes.db-1.address", "10.0.0.11", "nodes.db-1.address: 10.0.0.11 already belongs to kafka-1"),
+        ("nodes.db-1.address", "10.0.0.1", "nodes.db-1.address: 10.0.0.1 already belongs to the gateway"),
+        ("nodes.db-1.address", "10.0.1.9", "nodes.db-1.address: must be a host's address in 10.0.0.0/24"),
+        ("nodes.db-1.address", "10.0.0.255", "nodes.db-1.address: must be a host's address in 10.0.0.0/24"),
+        ("nodes.db-1.address", "10.0.0.999", "nodes.db-1.address: must be an IPv4 address"),
+        ("nodes.db-1.address", ..., "nodes.db-1.address: is missing"),
+        ("nodes.db-1.cores", 0, "nodes.db-1.cores: must be a whole number from 1 to"),
+        ("nodes.db-1.memory", True, "nodes.db-1.memory: must be a whole number"),
+        ("nodes.db-1.memory", "1G", "nodes.db-1.memory: must be a whole number"),
+        ("nodes.db-1.disc", 8, "nodes.db-1.disc: unknown key; known here: address, cores, disk"),
+        ("nodes.db-1.groups", [], "nodes.db-1.groups: must name at least one group"),
+        ("nodes.db-1.groups", "kafka", "nodes.db-1.groups: must be a list of texts"),
+        ("nodes.db-1.groups", ["a", "a"], "nodes.db-1.groups: names something twice"),
+        ("nodes.kafka", GOOD["nodes"]["db-1"], "nodes.kafka: is also the name of a group"),
+        ("nodes.DB", GOOD["nodes"]["db-1"], "nodes.DB: a node's name must be lower-case"),
+        ("nodes", {}, "nodes: must name at least one node"),
+        ("nodes", None, "nodes: must be a mapping, not empty"),
+        ("provider", "aws", "provider: must be one of hetzner, lab, libvirt, not 'aws'"),
+        ("domain", "Lab..x", "domain: must be labels"),
+        ("network", ..., "network: is missing; the provider lab needs"),
+        ("network.cidr", "10.0.0.1/24", "network.cidr: must be an IPv4 network"),
+        ("network.gateway", "10.9.0.1", "network.gateway: must be an address in 10.0.0.0/24"),
+        ("network.bridge", "a-name-too-long-for-it", "network.bridge: must be an interface name"),
+        ("operator_sources", ["here"], "operator_sources: must be IPv4 addresses or networks"),
+        ("surprise", 1, "surprise: unknown key"),
+        ("environment", ..., "environment: is missing"),
+    ],
+)
+def test_a_mistake_is_told_with_its_key(where: str, value: object, told: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        parse_topology(changed(where, value))
+    assert any(problem.startswith(told) for problem in caught.value.problems), caught.value.problems
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    data = changed("provider", "aws")
+    data["nodes"]["db-1"] |= {"cores": 0, "address": "10.0.0.11"}
+    with pytest.raises(InvalidInputError) as caught:
+        parse_topology(data)
+    assert len(caught.value.problems) == 3
+
+
+def test_a_cloud_fills_in_addresses_that_the_file_leaves_open() -> None:
+    data = changed("provider", "hetzner")
+    del data["network"], data["nodes"]["db-1"]["address"]
+    topology = parse_topology(data)
+    assert topology.nodes["db-1"].address is None
+    filled = topology.with_addresses({"db-1": "192.0.2.7", "kafka-1": "192.0.2.8"})
+    assert filled.nodes["db-1"].address == "192.0.2.7"
+    assert filled.nodes["kafka-1"].address == "10.0.0.11"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("nodes:\n  a: 1\n  b: 2\n  a: 3\n", "file.yml:4: the key 'a' is already in line 2"),
+        ("a: [", "file.yml: not valid YAML"),
+        ("? [a]\n: 1\n", "file.yml: not valid YAML"),
+    ],
+)
+def test_yaml_that_would_lose_something_is_refused(text: str, told: str) -> None:
+    with pytest.raises(InvalidInputError, match=told):
+        parse_yaml(text, "file.yml")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"nothing\.yml: can't be read"):
+        load_yaml(tmp_path / "nothing.yml")

@@ -1,0 +1,141 @@
+"""Checks that need topology and catalogue together, and the command that prints their problems."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from millrace import paths, validation
+from millrace.catalogue import parse_catalogue
+from millrace.topology import Topology, parse_topology
+from millrace.validation import check_memory, check_replication, check_together, load_environment
+from millrace.yamlio import InvalidInputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def topology(**groups: list[str]) -> Topology:
+    """Make a topology of nodes, each a keyword (underscore for hyphen) with its groups."""
+    nodes = {
+        name.replace("_", "-"): {"groups": of, "cores": 1, "memory": 512, "disk": 4}
+        for name, of in groups.items()
+    }
+    return parse_topology({"environment": "x", "provider": "hetzner", "domain": "x.internal", "nodes": nodes})
+
+
+def service(group: str, number: int, protocol: str = "tcp") -> dict[str, Any]:
+    port = {"port": number, "protocol": protocol, "tls": "none", "from": []}
+    rest = {"unit": "u", "health": {"type": "unit"}, "metrics": None, "gateway": None}
+    return {"group": group, "ports": {"main": port}, **rest}
+
+
+def problems(nodes: Topology, **services: dict[str, Any]) -> list[str]:
+    return check_together(nodes, parse_catalogue({"services": services}))
+
+
+def test_what_fits_has_no_problem() -> None:
+    nodes = topology(n_1=["kafka"], n_2=["db"])
+    assert problems(nodes, ssh=service("all", 22), kafka=service("kafka", 1), db=service("db", 1)) == []
+
+
+def test_an_unknown_group_is_told_with_the_known_ones() -> None:
+    found = problems(topology(n_1=["kafka", "kafak"]), kafka=service("kafka", 1))
+    assert found == ["nodes.n-1.groups: unknown group 'kafak'; known from the catalogue: kafka"]
+
+
+def test_a_service_without_a_node() -> None:
+    found = problems(topology(n_1=["kafka"]), kafka=service("kafka", 1), db=service("db", 2))
+    assert found == ["services.db.group: no node is in 'db'; add a node to the topology"]
+
+
+@pytest.mark.parametrize(("count", "told"), [(1, 0), (2, 1), (3, 0), (4, 1)])
+def test_an_even_number_of_controllers(count: int, told: int) -> None:
+    nodes = topology(**{f"n_{number}": ["kafka"] for number in range(count)})
+    found = problems(nodes, kafka=service("kafka", 1))
+    assert [f"so {count - 1} or {count + 1}" in problem for problem in found] == [True] * told
+
+
+def test_ports_collide_only_on_the_same_node_and_protocol() -> None:
+    nodes = topology(n_1=["a", "b"], n_2=["c"])
+    found = problems(nodes, x=service("a", 80), y=service("b", 80), z=service("c", 80))
+    assert found == [
+        "services.y.ports.main: 80 is already taken by x.main on the node n-1; choose a free port"
+    ]
+    assert problems(nodes, x=service("a", 80), y=service("b", 80, "udp"), z=service("c", 80)) == []
+    (found_everywhere,) = problems(topology(n_1=["c"]), ssh=service("all", 80), z=service("c", 80))
+    assert "taken by ssh.main on the node n-1" in found_everywhere
+
+
+def test_a_replication_factor_above_the_brokers() -> None:
+    nodes = topology(n_1=["kafka"])
+    assert check_replication(nodes, {"here": 1}) == []
+    assert check_replication(nodes, {"here": 3}) == [
+        "here: 3 is more than the 1 brokers in the topology; use at most 1"
+    ]
+
+
+def test_more_memory_than_the_machine_has() -> None:
+    nodes = topology(n_1=["a"], n_2=["a"])
+    assert check_memory(nodes, 1024) == []
+    (told,) = check_memory(nodes, 1023)
+    assert told.startswith("nodes: their memory adds up to 1024 MiB, but this machine has 1023 MiB")
+
+
+def test_replication_factors_are_found_wherever_group_vars_set_them(tmp_path: Path) -> None:
+    (tmp_path / "kafka.yml").write_text(
+        yaml.safe_dump(
+            {
+                "kafka_replication_factor": 3,
+                "kafka_topics": [{"name": "a", "replication_factor": 5}],
+                "kafka_config": {"offsets.topic.replication.factor": 7},
+            }
+        )
+    )
+    found = {key.split(": ")[1]: factor for key, factor in validation.replication_factors([tmp_path]).items()}
+    assert found == {
+        "kafka_replication_factor": 3,
+        "kafka_topics[0].replication_factor": 5,
+        "kafka_config.offsets.topic.replication.factor": 7,
+    }
+
+
+def test_problems_of_both_files_are_told_together(tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    (lab / "topology.yml").write_text(
+        "environment: other\nprovider: x\ndomain: d\nnodes: {a: {groups: [b]}}\n"
+    )
+    (tmp_path / "catalogue.yml").write_text("services: {s: {group: g}}\n")
+    with pytest.raises(InvalidInputError) as caught:
+        load_environment(lab / "topology.yml", tmp_path / "catalogue.yml")
+    told = "\n".join(caught.value.problems)
+    for part in (
+        "provider: must",
+        "services.s.unit: is",
+        "nodes.a.groups: unknown",
+        "environment: must be 'lab'",
+    ):
+        assert part in told
+
+
+@pytest.mark.parametrize("env", paths.environments())
+def test_every_environment_in_the_repository_is_valid(env: str, capsys: pytest.CaptureFixture[str]) -> None:
+    root = paths.repo_root()
+    load_environment(root / "inventories" / env / "topology.yml", root / "ansible" / "catalogue.yml")
+    assert validation.validate("nowhere") == 1
+    assert f"there is no environment 'nowhere'; there are: {env}" in capsys.readouterr().err
+
+
+def test_validate_prints_one_problem_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(validation, "machine_memory", lambda: 1)
+    assert validation.validate("lab") == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].endswith("this machine has 1 MiB; lower nodes.*.memory or remove nodes")
+    monkeypatch.undo()
+    assert validation.machine_memory() > 0
