@@ -1,0 +1,5 @@
+"""Lets `python -m example` do what the command does."""
+
+from example import main
+
+main()
