@@ -93,6 +93,29 @@ def stream_checked(
         raise CommandError([str(word) for word in command], status, "see its output above")
 
 
+def stream_captured(
+    command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> str:
+    """Run a program with its output shown and return that output too; raise CommandError when it fails."""
+    words = [str(word) for word in command]
+    lines = []
+    with subprocess.Popen(  # noqa: S603 - as in `run`
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+    ) as process:
+        for line in process.stdout or ():
+            lines.append(line)
+            say(line.rstrip("\n"))
+    if process.returncode != 0:
+        raise CommandError(words, process.returncode, "see its output above")
+    return "".join(lines)
+
+
 class Phases:
     """Durations of named phases, in the order in which they ran."""
 

@@ -20,7 +20,7 @@ REMAKEABLE = ("known_hosts", "ssh_config")
 
 def molecule_containers(names: list[str], roles: list[str]) -> list[str]:
     """Return those of the default project's containers that the roles' molecule scenarios made."""
-    prefixes = tuple(f"molecule-{role}-" for role in roles)
+    prefixes = tuple(f"molecule-{role.replace('_', '-')}-" for role in roles)
     return sorted(name for name in names if name.startswith(prefixes))
 
 

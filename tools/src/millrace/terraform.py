@@ -95,7 +95,7 @@ class Terraform:
         self.call("state", "rm", f'module.node["{node}"]')
 
     def plan(self) -> dict[str, str] | None:
-        """Plan; return {resource: "create", "update", "replace" or "delete"}, or None where nothing is to do."""
+        """Plan; return {resource: "create", "update", "replace" or "delete"}, None for nothing to do."""
         plan = str(self.home / "plan")
         words = ["plan", "-no-color", "-detailed-exitcode", f"-out={plan}"]
         try:

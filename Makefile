@@ -1,0 +1,105 @@
+# Millrace: `make` alone lists what can be made. Every target takes ENV= (default lab).
+# The tool environment .venv is made anew from pinned versions whenever requirements.txt or tools/pyproject.toml change.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+ENV ?= lab
+PYTHON ?= python3
+export ENV NODE ROLE SERVICE TOPIC LIMIT TAGS YES PURGE RECREATE WATCH
+# The bootstrap and the long verbs start before .venv exists, so they need nothing but Python's standard library.
+STDLIB := PYTHONPATH=tools/src PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m
+MILLRACE := .venv/bin/millrace
+TOOLS_HASH := $(shell cat requirements.txt tools/pyproject.toml | sha256sum | cut -c1-16)
+TOOLS := .venv/.made-from-$(TOOLS_HASH)
+TERRAFORM = $(or $(shell command -v terraform || command -v tofu),$(error Terraform or OpenTofu >= 1.5 is needed))
+TERRAFORM_ENV := TF_DATA_DIR=$(CURDIR)/.cache/terraform TF_CLI_CONFIG_FILE= CHECKPOINT_DISABLE=1
+SERVICES := $(wildcard services/*/src)
+space := $(subst ,, )
+
+##@ The platform
+.PHONY: up bootstrap provision deploy smoke
+up: ## From a bare machine to live data: bootstrap, provision, deploy, smoke
+	@$(STDLIB) millrace.phases up
+bootstrap: ## Prepare this machine (says what it will change, then asks; YES=1 goes on)
+	@$(STDLIB) millrace.bootstrap
+provision: bootstrap tools ## Make the nodes, or bring them in line with the topology
+	@$(MILLRACE) provision
+deploy: tools ## Bring the nodes in line with the roles (LIMIT= and TAGS= narrow it)
+	@$(MILLRACE) secrets ensure
+	@.venv/bin/ansible-playbook -i inventories/$(ENV) ansible/playbooks/site.yml \
+	  $(if $(LIMIT),--limit '$(LIMIT)') $(if $(TAGS),--tags '$(TAGS)')
+smoke: tools ## Wait until every service is healthy and readings are being stored
+	@$(MILLRACE) smoke
+
+##@ Everyday
+.PHONY: status ssh logs psql consume produce restart diff dev
+status: tools ## Nodes, services, readings a second, lag, rows, anomalies, rejects (WATCH=10 repeats it)
+	@$(MILLRACE) status
+ssh: tools ## A shell on a node: NODE=kafka-1 (CMD='uptime' runs a command)
+	@$(MILLRACE) ssh '$(NODE)' $(if $(CMD),'$(CMD)')
+logs: tools ## Follow a service's journal: SERVICE=kafka
+	@$(MILLRACE) logs '$(SERVICE)'
+psql: tools ## psql on the database
+	@$(MILLRACE) psql
+consume: tools ## Print a topic's messages: TOPIC=sensors.measurements
+	@$(MILLRACE) consume '$(TOPIC)'
+produce: tools ## Send the lines of standard input to a topic: TOPIC=sensors.measurements
+	@$(MILLRACE) produce '$(TOPIC)'
+restart: tools ## Restart a service node by node: SERVICE=kafka
+	@$(MILLRACE) restart '$(SERVICE)'
+diff: tools ## Show what a deploy would change
+	@$(MILLRACE) diff
+dev: tools ## Put the working tree of one of our services onto its node, with debug logs: SERVICE=sensors-job
+	@$(MILLRACE) dev '$(SERVICE)'
+
+##@ Stop and remove
+.PHONY: down start destroy clean
+down: tools ## Stop the nodes and keep their data
+	@$(MILLRACE) down
+start: bootstrap tools ## Start the nodes again
+	@$(MILLRACE) start
+destroy: tools ## Remove nodes, network and daemon (keeps image, downloads and secrets; PURGE=1: no secrets)
+	@$(MILLRACE) destroy
+clean: ## Remove what was built in this clone (tool environment, linters' caches, reports)
+	@rm -rf .venv .cache .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis reports
+	@find . -name __pycache__ -prune -exec rm -rf {} + -o -name '*.egg-info' -prune -exec rm -rf {} +
+
+##@ Tests
+.PHONY: check test molecule
+check: tools ## Everything that needs no node: linters, types, unit tests, Terraform (minutes)
+	@$(MILLRACE) validate
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy tools/src tests/unit
+	@for service in services/*/; do (set -x; cd "$$service" && ../../.venv/bin/mypy --config-file ../../pyproject.toml src); done
+	.venv/bin/yamllint .
+	PATH="$(CURDIR)/.venv/bin:$$PATH" ansible-lint
+	git grep -lIE '^#!(/usr)?/bin/(env )?(ba)?sh' -- . ':!*.j2' | xargs .venv/bin/shellcheck
+	$(TERRAFORM_ENV) $(TERRAFORM) fmt -check -recursive terraform
+	@$(TERRAFORM_ENV) $(TERRAFORM) -chdir=terraform/environments/lab init -backend=false -input=false >/dev/null
+	$(TERRAFORM_ENV) $(TERRAFORM) -chdir=terraform/environments/lab validate
+	PYTHONPATH=$(subst $(space),:,$(SERVICES)) .venv/bin/pytest --import-mode=importlib tests/unit \
+	  $(wildcard services/*/tests tools/tests)
+test: ## All of check, then the lab: up, a second up that changes nothing, tests on it
+	@$(STDLIB) millrace.phases test
+molecule: ## Each role alone on throw-away containers, or one: ROLE=kafka
+	@$(STDLIB) millrace.phases molecule
+
+##@ Tools
+.PHONY: help tools role-docs
+tools: $(TOOLS) ## The pinned tool environment .venv
+$(TOOLS):
+	@$(STDLIB) millrace.bootstrap --tools
+	@echo "making the tool environment .venv (pinned in requirements.txt)"
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt -e tools
+	@rm -f .venv/.made-from-*
+	@touch $@
+role-docs: tools ## Write the roles' README.md from their argument specifications
+	@$(MILLRACE) role-docs
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile

@@ -1,0 +1,155 @@
+"""The long verbs, each a sequence of phases: up, test and molecule. Standard library only.
+
+They start with the system's Python: the first phase may have to install what the tool environment needs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from millrace import incus
+from millrace.console import MillraceError, Phases, say, stream, stream_checked
+from millrace.paths import cache_dir, environment, environments, repo_root, state_dir
+
+ROOT = repo_root()
+TOOLS = ROOT / ".venv" / "bin"
+
+
+def _millrace(*words: str) -> None:
+    stream_checked([TOOLS / "millrace", *words])
+
+
+def _bootstrap() -> None:
+    stream_checked([sys.executable, "-m", "millrace.bootstrap"])
+
+
+def _tool_environment() -> None:
+    stream_checked(["make", "--no-print-directory", "tools"], cwd=ROOT)
+
+
+def deploy_command() -> list[str]:
+    """Return the command that brings the nodes in line with the roles; LIMIT= and TAGS= narrow it."""
+    words = [
+        str(TOOLS / "ansible-playbook"),
+        "-i",
+        f"inventories/{environment()}",
+        "ansible/playbooks/site.yml",
+    ]
+    for option, variable in (("--limit", "LIMIT"), ("--tags", "TAGS")):
+        if os.environ.get(variable):
+            words += [option, os.environ[variable]]
+    return words
+
+
+def _prepare(phases: Phases) -> None:
+    with phases.phase("bootstrap"):
+        _bootstrap()
+    with phases.phase("tool environment"):
+        _tool_environment()
+    with phases.phase("validate"):
+        _millrace("validate")
+
+
+def up(phases: Phases) -> None:
+    """From whatever state the machine is in to a running lab."""
+    _prepare(phases)
+    with phases.phase("provision"):
+        _millrace("provision")
+    with phases.phase("deploy"):
+        _millrace("secrets", "ensure")
+        stream_checked(deploy_command(), cwd=ROOT)
+    with phases.phase("smoke"):
+        _millrace("smoke")
+
+
+def where() -> str:
+    """Say where things are."""
+    env = environment()
+    return "\n".join(
+        (
+            f"  nodes      make status; make ssh NODE=kafka-1; ssh -F {state_dir() / 'ssh_config'} kafka-1",
+            f"  state      {state_dir()} (SSH key, vault, certificates, Terraform's state)",
+            f"  caches     {cache_dir()} (image, downloads)",
+            f"  inventory  inventories/{env}/topology.yml and ansible/catalogue.yml",
+            "  data       make psql; make consume TOPIC=sensors.anomalies; make logs SERVICE=sensors-job",
+        )
+    )
+
+
+def test(phases: Phases) -> None:
+    """All tests: without nodes, then of a lab that a second run must leave as it is."""
+    with phases.phase("check"):
+        stream_checked(["make", "--no-print-directory", "check"], cwd=ROOT)
+    up(phases)
+    with phases.phase("second run changes nothing"):
+        _bootstrap()
+        _millrace("second-run")
+    with phases.phase("tests on the lab"):
+        stream_checked([TOOLS / "pytest", "tests/testinfra", "tests/e2e"], cwd=ROOT)
+
+
+def roles_with_scenario() -> list[str]:
+    """Return the names of the roles that have a molecule scenario, sorted."""
+    return sorted(path.parents[2].name for path in (ROOT / "roles").glob("*/molecule/default/molecule.yml"))
+
+
+def chosen_roles(wanted: str) -> list[str]:
+    """Return the role of that name, or all of them for an empty one."""
+    known = roles_with_scenario()
+    if wanted and wanted not in known:
+        msg = f"no role {wanted!r}; ROLE is one of: {', '.join(known)}"
+        raise MillraceError(msg)
+    return [wanted] if wanted else known
+
+
+def molecule(phases: Phases) -> None:
+    """Run each role's scenario in turn, with the lab stopped meanwhile so that both fit the machine."""
+    roles = chosen_roles(os.environ.get("ROLE", ""))
+    _prepare(phases)
+    _millrace("image")
+    project = incus.project_name(environment())
+    pause = any(instance.status == "Running" for instance in incus.instances(project))
+    if pause:
+        _millrace("down")
+    path = {"PATH": f"{TOOLS}:{os.environ.get('PATH', '')}"}
+    results: dict[str, int] = {}
+    try:
+        for role in roles:
+            with phases.phase(f"molecule {role}"):
+                results[role] = stream([TOOLS / "molecule", "test"], env=path, cwd=ROOT / "roles" / role)
+    finally:
+        if pause:
+            _millrace("start")
+    failed = [role for role, status in results.items() if status != 0]
+    for role, status in results.items():
+        say(f"  {role:<20}{'passed' if status == 0 else f'FAILED (status {status})'}")
+    if failed:
+        msg = f"molecule failed for: {', '.join(failed)}"
+        raise MillraceError(msg)
+
+
+VERBS = {"up": up, "test": test, "molecule": molecule}
+
+
+def main(argv: list[str]) -> int:
+    """Run a verb and print how long each of its phases took, also when one fails."""
+    if environment() not in environments():
+        say(f"no environment {environment()!r}; ENV is one of: {', '.join(environments())}")
+        return 2
+    phases = Phases()
+    status = 0
+    try:
+        VERBS[argv[0]](phases)
+        if argv[0] == "up":
+            say(where())
+    except MillraceError as error:
+        say(f"make {argv[0]}: {error}")
+        status = 1
+    say(f"{argv[0]}: {'done' if status == 0 else 'FAILED'}")
+    say(phases.summary())
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

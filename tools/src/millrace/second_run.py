@@ -1,0 +1,70 @@
+"""The idempotence test: a second provision and deploy change nothing, and every daemon keeps its process."""
+
+from __future__ import annotations
+
+import re
+
+from millrace import lab, remote
+from millrace.console import MillraceError, say, stream_captured
+from millrace.current import current_environment
+from millrace.paths import repo_root
+from millrace.phases import deploy_command
+
+
+def recap(output: str) -> dict[str, tuple[int, int]]:
+    """Parse Ansible's recap into {host: (changed, failed or unreachable)}."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", output)
+    pattern = r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)"
+    found = re.findall(pattern, text.rpartition("PLAY RECAP")[2], flags=re.MULTILINE)
+    return {host: (int(changed), int(lost) + int(failed)) for host, changed, lost, failed in found}
+
+
+def parse_processes(output: str) -> dict[str, str]:
+    """Parse `systemctl show -p Id -p MainPID` into {unit: process id}."""
+    processes = {}
+    for block in output.split("\n\n"):
+        fields = dict(line.partition("=")[::2] for line in block.splitlines())
+        if "Id" in fields:
+            processes[fields["Id"]] = fields.get("MainPID", "0")
+    return processes
+
+
+def processes() -> dict[tuple[str, str], str]:
+    """Return the main process of each of the catalogue's units on each of its nodes."""
+    loaded = current_environment()
+    found: dict[tuple[str, str], str] = {}
+    for name, node in loaded.topology.nodes.items():
+        services = loaded.catalogue.services.values()
+        units = sorted(service.unit for service in services if service.runs_on(node.groups))
+        shown = remote.run(name, ["systemctl", "show", "-p", "Id", "-p", "MainPID", "--", *units])
+        found |= {(name, unit): pid for unit, pid in parse_processes(shown).items()}
+    return found
+
+
+def differences(before: dict[tuple[str, str], str], after: dict[tuple[str, str], str]) -> list[str]:
+    """Return a line for each daemon that doesn't run, or not in the process that it had."""
+    lines = []
+    for (node, unit), pid in before.items():
+        now = after.get((node, unit), "0")
+        if pid == "0" or now == "0":
+            lines.append(f"{unit} on {node} does not run")
+        elif now != pid:
+            lines.append(f"{unit} on {node} was process {pid} and is now {now}")
+    return lines
+
+
+def main(_argv: list[str]) -> int:
+    """Provision and deploy once more and fail with a list of everything that changed."""
+    before = processes()
+    found = ["make provision changed the nodes"] if lab.provision() else []
+    hosts = recap(stream_captured(deploy_command(), cwd=repo_root()))
+    if not hosts:
+        found.append("the deploy printed no recap")
+    found += [
+        f"the deploy changed {changed} things on {host}" for host, (changed, _) in hosts.items() if changed
+    ]
+    found += differences(before, processes())
+    if found:
+        raise MillraceError("a second run must change nothing:\n  - " + "\n  - ".join(found))
+    say(f"a second run changed nothing on {len(hosts)} hosts, and {len(before)} daemons kept their process")
+    return 0
