@@ -94,9 +94,12 @@ def test_replication_factors_are_found_wherever_group_vars_set_them(tmp_path: Pa
             }
         )
     )
-    found = {key.split(": ")[1]: factor for key, factor in validation.replication_factors([tmp_path]).items()}
+    (tmp_path / "later").mkdir()
+    (tmp_path / "later" / "kafka.yml").write_text("kafka_replication_factor: 1\nother: '{{ x }}'\n")
+    folders = [tmp_path, tmp_path / "later"]
+    found = {key.split(": ")[1]: factor for key, factor in validation.replication_factors(folders).items()}
     assert found == {
-        "kafka_replication_factor": 3,
+        "kafka_replication_factor": 1,
         "kafka_topics[0].replication_factor": 5,
         "kafka_config.offsets.topic.replication.factor": 7,
     }

@@ -110,12 +110,16 @@ def check_memory(topology: Topology, available: int) -> list[str]:
 
 
 def replication_factors(folders: Sequence[Path]) -> dict[str, int]:
-    """Find replication factors in group_vars: integer values under a key that ends in `replication_factor`.
+    """Find replication factors in folders of variables: numbers under keys that end in `replication_factor`.
 
-    Returns them by `file:key.path`. Raises InvalidInputError for a file that isn't valid YAML.
+    The last folder that sets a variable wins. Returns them by `file: key.path`, without those that are
+    templates. Raises InvalidInputError for a file that isn't valid YAML.
     """
-    files = sorted(path for folder in folders for path in folder.rglob("*.yml"))
-    return {f"{path}: {where}": factor for path in files for where, factor in _factors(load_yaml(path), "")}
+    found: dict[str, tuple[Path, int]] = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("*.yml")):
+            found |= {where: (path, factor) for where, factor in _factors(load_yaml(path), "")}
+    return {f"{path}: {where}": factor for where, (path, factor) in found.items()}
 
 
 def _factors(value: object, where: str) -> Iterator[tuple[str, int]]:
@@ -150,7 +154,13 @@ def problems_of(env: str) -> list[str]:
     inventory = root / "inventories" / env
     try:
         topology = load_environment(inventory / "topology.yml", root / "ansible" / "catalogue.yml").topology
-        factors = replication_factors([root / "ansible/playbooks/group_vars", inventory / "group_vars"])
+        # In the order in which Ansible lets them win.
+        places = [
+            root / "roles/kafka/defaults",
+            inventory / "group_vars",
+            root / "ansible/playbooks/group_vars",
+        ]
+        factors = replication_factors(places)
     except InvalidInputError as error:
         return list(error.problems)
     problems = check_replication(topology, factors)
