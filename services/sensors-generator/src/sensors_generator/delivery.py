@@ -1,0 +1,89 @@
+"""Counts what becomes of messages after they were handed to the Kafka client."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from millrace_common.logs import fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+_LOG_EVERY = 10.0  # seconds between two log lines about failed messages: an outage must not flood the journal
+
+
+class Delivery:
+    """Acknowledged, failed and pending messages of one process; its methods may be called from any thread."""
+
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic) -> None:
+        """Register the metrics at `registry`; `clock` gives seconds and never goes back."""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._last_ack = clock()
+        self._last_log = float("-inf")
+        self._unlogged = 0
+        self.produced = 0
+        self.acknowledged = 0
+        self.failed = 0
+        self.failed_in_a_row = 0
+        name = "sensors_generator_"
+        self._produced = Counter(f"{name}produced", "Messages handed to the Kafka client.", registry=registry)
+        self._acknowledged = Counter(
+            f"{name}acknowledged", "Messages that Kafka acknowledged.", registry=registry
+        )
+        self._failed = Counter(f"{name}failed", "Messages that could not be delivered.", registry=registry)
+        self._ack_time = Gauge(
+            f"{name}last_acknowledgement_timestamp_seconds",
+            "Time of the last acknowledgement.",
+            registry=registry,
+        )
+        pending = Gauge(f"{name}pending", "Messages that wait for their acknowledgement.", registry=registry)
+        pending.set_function(lambda: self.pending)
+
+    @property
+    def pending(self) -> int:
+        """Messages that are neither acknowledged nor failed."""
+        with self._lock:
+            return self.produced - self.acknowledged - self.failed
+
+    def sent(self) -> None:
+        """Count a message that was handed to the client."""
+        with self._lock:
+            self.produced += 1
+        self._produced.inc()
+
+    def succeeded(self, _metadata: object = None) -> None:
+        """Count an acknowledgement."""
+        with self._lock:
+            self.acknowledged += 1
+            self.failed_in_a_row = 0
+            self._last_ack = self._clock()
+        self._acknowledged.inc()
+        self._ack_time.set_to_current_time()
+
+    def lost(self, error: BaseException) -> None:
+        """Count a message that could not be delivered, and log it, at most one line in ten seconds."""
+        self._failed.inc()
+        with self._lock:
+            self.failed += 1
+            self.failed_in_a_row += 1
+            self._unlogged += 1
+            now = self._clock()
+            if now - self._last_log < _LOG_EVERY:
+                return
+            count, self._unlogged, self._last_log = self._unlogged, 0, now
+        log.error("messages were not delivered", extra=fields(count=count, error=repr(error)))
+
+    def silence(self, allowed: float) -> str | None:
+        """Health check: None, or the reason when nothing was acknowledged for more than `allowed` seconds."""
+        with self._lock:
+            quiet = self._clock() - self._last_ack
+        if quiet <= allowed:
+            return None
+        return f"no acknowledgement for {quiet:.0f} s ({self.pending} pending, {self.failed} failed)"
