@@ -1,0 +1,116 @@
+"""The job's settings, as the JSON file that `--config` names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - load_config reads the annotations at run time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from millrace_common.config import ConfigError, setting
+from millrace_common.http import HttpSettings  # noqa: TC002 - as above
+from millrace_common.kafka import KafkaSettings  # noqa: TC002 - as above
+
+DEFAULT_TYPES = {"temperature": "°C", "pressure": "hPa", "voltage": "V"}
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Where messages come from, and where the relay is to publish what the job puts into the outbox."""
+
+    measurements: str = "sensors.measurements"
+    anomalies: str = "sensors.anomalies"
+    rejected: str = "sensors.rejected"
+
+
+@dataclass(frozen=True, repr=False)
+class DatabaseSettings:
+    """How to reach the database, for the driver and for every executor (`ca_file` is a path on both)."""
+
+    host: str
+    user: str = "sensors_job"
+    name: str = "sensors"
+    port: int = setting(5432, minimum=1, maximum=65535)
+    sslmode: Literal["verify-full", "disable"] = "verify-full"
+    ca_file: str | None = None
+    password: str | None = None
+    password_file: str | None = None
+
+    def __post_init__(self) -> None:
+        """Hold the keys against one another."""
+        errors = []
+        if self.sslmode == "verify-full" and not self.ca_file:
+            errors.append("ca_file: is missing; verify-full needs it")
+        if (self.password is None) == (self.password_file is None):
+            errors.append("password: give exactly one of password and password_file")
+        if errors:
+            raise ConfigError("\n".join(errors))
+
+    def connect_arguments(self) -> dict[str, Any]:
+        """Return libpq's parameters, the password among them: for memory and encrypted channels alone."""
+        password = self.password
+        if self.password_file is not None:
+            password = Path(self.password_file).read_text(encoding="utf-8").rstrip("\n")
+        arguments: dict[str, Any] = {
+            "host": self.host,
+            "port": self.port,
+            "dbname": self.name,
+            "user": self.user,
+            "password": password,
+            "sslmode": self.sslmode,
+        }
+        return arguments | ({"sslrootcert": self.ca_file} if self.ca_file else {})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The configurable limits of the message contract."""
+
+    max_value_bytes: int = setting(65_536, minimum=1)
+    max_future_seconds: int = setting(60, minimum=0)
+    max_past_seconds: int = setting(30 * 86_400, minimum=0)
+
+
+@dataclass(frozen=True)
+class BusinessHours:
+    """When a reading counts as taken in business hours: ISO `days`, from `start` o'clock until before `end`."""
+
+    zone: str = "UTC"
+    start: int = setting(8, minimum=0, maximum=23)
+    end: int = setting(18, minimum=1, maximum=24)
+    days: tuple[int, ...] = (1, 2, 3, 4, 5)
+
+    def __post_init__(self) -> None:
+        """Check what a single field can't say."""
+        errors = []
+        try:
+            ZoneInfo(self.zone)
+        except (KeyError, ValueError):
+            errors.append(f"zone: expected a time zone like Europe/Berlin, got {self.zone!r}")
+        if self.end <= self.start:
+            errors.append(f"end: expected more than start ({self.start}), got {self.end}")
+        if not self.days or not set(self.days) <= set(range(1, 8)):
+            errors.append("days: expected ISO weekdays from 1 (Monday) to 7")
+        if errors:
+            raise ConfigError("\n".join(errors))
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """All settings of the job; times in the unit that the name says."""
+
+    kafka: KafkaSettings
+    database: DatabaseSettings
+    http: HttpSettings
+    run_directory: str
+    topics: Topics = field(default_factory=Topics)
+    group_prefix: str = "sensors-job"
+    limits: Limits = field(default_factory=Limits)
+    types: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_TYPES))
+    business_hours: BusinessHours = field(default_factory=BusinessHours)
+    trigger_ms: int = setting(1000, minimum=0)
+    max_offsets_per_trigger: int = setting(200_000, minimum=1)
+    batch_timeout_seconds: int = setting(300, minimum=1)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    spark: Mapping[str, str] = field(default_factory=dict)

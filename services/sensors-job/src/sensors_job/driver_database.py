@@ -1,0 +1,68 @@
+"""What the driver itself reads from and writes to the database: the ledger at the start, the rules at each batch."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+
+from sensors_job.database import transaction
+from sensors_job.rules import RuleSet, parse_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+log = logging.getLogger(__name__)
+
+_NEW = "INSERT INTO sensors.ledger (topic, partition, next_offset) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+_READ = "SELECT partition, next_offset FROM sensors.ledger WHERE topic = %s"
+_RULES = "SELECT version, rules FROM sensors.rule_versions ORDER BY version DESC LIMIT 1"
+
+
+class OffsetError(RuntimeError):
+    """The topic no longer has the offset that the ledger wants; going on would lose messages unsaid."""
+
+
+def read_rules(database: Mapping[str, Any]) -> RuleSet:
+    """Return the newest version of the anomaly rules; LookupError if there is none."""
+    try:
+        row = _newest(database)
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        # The kept connection has gone, as after a restart of the database: once more with a new one.
+        log.warning("reading the rules failed, trying again", extra={"fields": {"error": str(error)}})
+        row = _newest(database)
+    if row is None:
+        message = "sensors.rule_versions is empty; were the migrations applied?"
+        raise LookupError(message)
+    return parse_rules(*row)
+
+
+def _newest(database: Mapping[str, Any]) -> tuple[int, Any] | None:
+    with transaction(database, stages=False) as connection, connection.cursor() as cursor:
+        cursor.execute(_RULES)
+        row: tuple[int, Any] | None = cursor.fetchone()
+        return row
+
+
+def starting_offsets(
+    database: Mapping[str, Any], topic: str, available: Mapping[int, tuple[int, int]]
+) -> dict[int, int]:
+    """Return the next offset of each partition of `topic`, from the ledger; new partitions get a row first.
+
+    `available` maps each partition to its earliest offset and its end. OffsetError where the ledger's next
+    offset lies outside: the messages have expired, or the topic was made anew.
+    """
+    with transaction(database, stages=False) as connection, connection.cursor() as cursor:
+        for partition, (earliest, _) in sorted(available.items()):
+            cursor.execute(_NEW, (topic, partition, earliest))
+        cursor.execute(_READ, (topic,))
+        ledger = {partition: offset for partition, offset in cursor.fetchall() if partition in available}
+    for partition, (earliest, end) in sorted(available.items()):
+        if not earliest <= ledger[partition] <= end:
+            message = (
+                f"{topic}/{partition}: the ledger's next offset is {ledger[partition]}, but the topic has "
+                f"{earliest} to {end}; see docs/exactly-once.md, 'When offsets are gone'"
+            )
+            raise OffsetError(message)
+    return ledger

@@ -1,0 +1,159 @@
+"""The Spark application: one streaming query from Kafka to the sink."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from millrace_common.logs import fields
+
+from sensors_job import kafka_source, validation
+from sensors_job.driver_database import read_rules, starting_offsets
+from sensors_job.rules import anomaly_line
+from sensors_job.sink import STATS, Target, writer
+
+if TYPE_CHECKING:
+    from sensors_job.config import JobSettings
+    from sensors_job.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+SESSION = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.variant.allowDuplicateKeys": "true",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(32 << 20),
+    "spark.sql.streaming.numRecentProgressUpdates": "5",
+    "spark.sql.streaming.minBatchesToRetain": "10",
+    # Passwords reach Spark in option values; nothing that it prints or records may show them.
+    "spark.redaction.regex": "(?i)secret|password|passwd|token|access[.]key|jaas",
+    "spark.redaction.string.regex": '(?i)password=("[^"]*"|[^\\s;]+)',
+    # What the driver remembers of past batches costs memory, and there are 86,400 of them a day.
+    "spark.ui.retainedJobs": "50",
+    "spark.ui.retainedStages": "50",
+    "spark.ui.retainedTasks": "500",
+    "spark.sql.ui.retainedExecutions": "20",
+    "spark.sql.streaming.ui.retainedQueries": "2",
+    "spark.sql.streaming.ui.retainedProgressUpdates": "20",
+}
+
+
+def build_session(settings: JobSettings) -> Any:  # noqa: ANN401 - pyspark comes with the node
+    """Return the Spark session, with this package on its executors; spark-defaults.conf says where it runs."""
+    from pyspark.sql import SparkSession  # type: ignore[import-not-found] # noqa: PLC0415 - only on the nodes
+
+    builder = SparkSession.builder.appName("sensors-job")
+    for key, value in {**SESSION, **settings.spark}.items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    directory = Path(settings.run_directory)
+    package = Path(__file__).parent
+    archive = shutil.make_archive(
+        str(directory / "sensors_job"), "zip", root_dir=package.parent, base_dir=package.name
+    )
+    spark.sparkContext.addPyFile(archive)
+    return spark
+
+
+def fresh_checkpoint(directory: Path) -> Path:
+    """Return an empty checkpoint folder, leftovers of earlier runs removed: the ledger alone remembers."""
+    for leftover in directory.glob("checkpoint-*"):
+        shutil.rmtree(leftover)
+    return Path(tempfile.mkdtemp(prefix="checkpoint-", dir=directory))
+
+
+class Job:
+    """The streaming query and its state, as health and metrics see it."""
+
+    def __init__(self, settings: JobSettings, metrics: Metrics) -> None:
+        """Prepare; start() begins to read."""
+        self._settings = settings
+        self._metrics = metrics
+        self._database = settings.database.connect_arguments()
+        self._stages = validation.stages(settings.limits, settings.types)
+        topics = settings.topics
+        self._write = writer(Target(self._database, topics.measurements, topics.anomalies, topics.rejected))
+        self._busy = threading.Lock()
+        self._batch_started: float | None = None
+        self._query: Any = None
+        self._reported = -1
+
+    def start(self, spark: Any) -> None:  # noqa: ANN401 - pyspark
+        """Start the query at the ledger's offsets; OffsetError when the topic no longer has them."""
+        settings = self._settings
+        topic = settings.topics.measurements
+        available = kafka_source.available_offsets(spark.sparkContext._jvm, settings.kafka, topic)  # noqa: SLF001 - pyspark's only way to the JVM
+        offsets = starting_offsets(self._database, topic, available)
+        log.info("starting at the ledger's offsets", extra=fields(topic=topic, offsets=offsets))
+        reader = spark.readStream.format("kafka").options(**kafka_source.source_options(settings, offsets))
+        checkpoint = fresh_checkpoint(Path(settings.run_directory))
+        self._query = (
+            reader.load()
+            .writeStream.queryName("sensors")
+            .foreachBatch(self._batch)
+            .trigger(processingTime=f"{settings.trigger_ms} milliseconds")
+            .option("checkpointLocation", checkpoint.as_uri())
+            .start()
+        )
+
+    def _batch(self, messages: Any, batch_id: int) -> None:  # noqa: ANN401 - pyspark
+        """Write one micro-batch; any exception fails the query, and the next start resumes from the ledger."""
+        with self._busy:
+            started = self._batch_started = time.monotonic()
+            rules = read_rules(self._database)
+            rows = messages
+            for columns in self._stages:
+                rows = rows.selectExpr(*columns)
+            hours = self._settings.business_hours
+            rows = rows.selectExpr(*validation.sink_columns(hours, rules.version, anomaly_line(rules)))
+            stats = [row.asDict() for row in rows.mapInArrow(self._write, STATS).collect()]
+            seconds = time.monotonic() - started
+            totals = self._metrics.batch(stats, seconds, rules.version)
+            self._batch_started = None
+        slowest = max((row["seconds"] for row in stats), default=0.0)
+        log.info(
+            "batch written",
+            extra=fields(
+                batch=batch_id,
+                seconds=round(seconds, 3),
+                slowest_task=round(slowest, 3),
+                rules_version=rules.version,
+                **totals,
+            ),
+        )
+
+    def failure(self) -> str | None:
+        """Return why the query no longer runs, or None while it does."""
+        if self._query is None:
+            return "the query has not started yet"
+        if self._query.isActive:
+            return None
+        return str(self._query.exception() or "the query has ended")
+
+    def stuck(self) -> str | None:
+        """Return a reason if the batch under way takes longer than it may."""
+        started = self._batch_started
+        if started is None or time.monotonic() - started < self._settings.batch_timeout_seconds:
+            return None
+        return f"a batch has been under way for {time.monotonic() - started:.0f} s"
+
+    def observe(self) -> None:
+        """Take the lag from the query's newest progress report."""
+        progress = self._query.lastProgress
+        if progress is None or progress["batchId"] == self._reported:
+            return
+        self._reported = progress["batchId"]
+        lag = kafka_source.lag(progress)
+        if lag is not None:
+            self._metrics.lag(lag)
+
+    def stop(self) -> None:
+        """Let the batch under way end, then stop the query."""
+        with self._busy:
+            if self._query is not None:
+                self._query.stop()

@@ -1,0 +1,86 @@
+"""Anomaly rules: data from the database, turned into one Spark SQL expression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sensors_job.sqltext import number, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_COMPARISONS = {"above": ">", "below": "<"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Flags readings of `type` (of one sensor, or of all when `sensor_id` is None) beyond `threshold`."""
+
+    rule_id: str
+    type: str
+    comparison: str
+    threshold: float
+    severity: str
+    sensor_id: str | None = None
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """The rules of one version; each reading and anomaly names the version that judged it."""
+
+    version: int
+    rules: tuple[Rule, ...]
+
+
+def parse_rules(version: int, rows: Iterable[Mapping[str, Any]]) -> RuleSet:
+    """Turn the `rules` column of sensors.rule_versions into a RuleSet; ValueError for an unknown comparison."""
+    rules = tuple(
+        Rule(
+            rule_id=row["rule_id"],
+            type=row["type"],
+            comparison=row["comparison"],
+            threshold=float(row["threshold"]),
+            severity=row["severity"],
+            sensor_id=row["sensor_id"],
+        )
+        for row in rows
+    )
+    for rule in rules:
+        if rule.comparison not in _COMPARISONS:
+            message = f"rule {rule.rule_id}: comparison {rule.comparison!r} is none of {', '.join(_COMPARISONS)}"
+            raise ValueError(message)
+    return RuleSet(version, rules)
+
+
+def condition(rule: Rule) -> str:
+    """Return the SQL condition under which `rule` flags a row with columns type, sensor_id and reading."""
+    parts = [f"type = {text(rule.type)}"]
+    if rule.sensor_id is not None:
+        parts.append(f"sensor_id = {text(rule.sensor_id)}")
+    parts.append(f"reading {_COMPARISONS[rule.comparison]} {number(rule.threshold)}")
+    return " AND ".join(parts)
+
+
+def copy_field(value: str) -> str:
+    """Escape `value` for one field of COPY's text format."""
+    for character, escaped in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
+        value = value.replace(character, escaped)
+    return value
+
+
+def anomaly_line(rules: RuleSet) -> str:
+    """Return the SQL expression of a row's COPY lines for stage_anomalies; null when no rule flags the row.
+
+    A row that several rules flag gets several lines. Only literals of the rules go in, nothing that changes
+    with time, so Spark compiles the expression once per version of the rules.
+    """
+    lines = [
+        f"CASE WHEN {condition(rule)} THEN concat_ws({text(chr(9))}, stamp, sensor_id, type, "
+        f"CAST(reading AS STRING), unit, {text(copy_field(rule.rule_id))}, {text(copy_field(rule.severity))}, "
+        f"{text(repr(rule.threshold))}, {text(str(rules.version))}, CAST(offset AS STRING)) || {text(chr(10))} END"
+        for rule in rules.rules
+    ]
+    if not lines:
+        return "CAST(NULL AS STRING)"
+    return f"CASE WHEN reason IS NULL THEN nullif(concat_ws('', {', '.join(lines)}), '') END"
