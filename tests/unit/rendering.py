@@ -13,7 +13,6 @@ from unittest import mock
 
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
@@ -36,19 +35,23 @@ FACTS = {
     "virtualization_role": "guest",
     "virtualization_type": "container",
 }
-_INCLUDES = ("ansible.builtin.include_role", "ansible.builtin.import_role")
 _NESTED = ("block", "rescue", "always", "tasks", "pre_tasks", "post_tasks", "handlers")
 
 
 @dataclass(frozen=True)
 class Use:
-    """One use of a role: the pattern of its hosts, and variables from weakest to strongest."""
+    """One use of a role: the pattern of its hosts, its files of tasks, variables (the strongest last)."""
 
     role: str
     hosts: str
-    defaults: tuple[dict[str, Any], ...] = ()
-    strong: tuple[Any, ...] = ()
-    path: str = ""
+    files: tuple[Path, ...]
+    defaults: tuple[dict[str, Any], ...]
+    strong: tuple[Any, ...]
+    path: str
+
+    def writes(self, template: str) -> bool:
+        """Tell whether the tasks name a template, without its ending: some put that together in a loop."""
+        return any(template in path.read_text(encoding="utf-8") for path in self.files)
 
 
 @dataclass
@@ -101,7 +104,6 @@ def load(path: Path) -> Any:  # noqa: ANN401 - any YAML
 @lru_cache
 def environment(env: str) -> Environment:
     """Load the inventory of an environment without its vault, and the variables beside the playbooks."""
-    init_plugin_loader()
     loader = DataLoader()
     loader.set_basedir(str(SITE.parent))
     with mock.patch.dict(os.environ, {"XDG_STATE_HOME": "/nonexistent"}):
@@ -116,19 +118,16 @@ def templates() -> list[Path]:
     return sorted((ROOT / "roles").glob("*/templates/**/*.j2"))
 
 
-def contents() -> dict[str, tuple[str, str, str]]:
-    """Return what tasks write without a template file: task -> (role, destination, template)."""
+def contents() -> dict[str, tuple[Path, str, str]]:
+    """Return what tasks write without a template file: task -> (file of tasks, destination, template)."""
     found = {}
     for role in sorted((ROOT / "roles").iterdir()):
         for path in sorted(role.glob("tasks/*.yml")):
             for task in _tasks(load(path)):
                 copy = task.get("ansible.builtin.copy")
                 if isinstance(copy, dict) and "{{" in str(copy.get("content", "")):
-                    found[f"{role.name}/{path.name}: {task['name']}"] = (
-                        role.name,
-                        copy["dest"],
-                        copy["content"],
-                    )
+                    name = f"{role.name}/{path.name}: {task['name']}"
+                    found[name] = (path, str(copy["dest"]), copy["content"])
     return found
 
 
@@ -142,32 +141,44 @@ def uses() -> tuple[Use, ...]:
             given = {
                 key: value for key, value in entry.items() if key not in {"role", "tags", "when", "vars"}
             }
-            found += _use(entry["role"], play["hosts"], (), (*strong, {**given, **entry.get("vars", {})}))
-        for name, variables in _included([play]):
-            found += _use(name, play["hosts"], (), (*strong, variables))
+            layers = (*strong, {**given, **entry.get("vars", {})})
+            found += _use(entry["role"], "main", play["hosts"], (), layers)
+        for name, tasks, variables in _included([play]):
+            found += _use(name, tasks, play["hosts"], (), (*strong, variables))
     return tuple(found)
 
 
 def _use(
-    role: str, hosts: str, defaults: tuple[dict[str, Any], ...], strong: tuple[Any, ...]
+    role: str, entry: str, hosts: str, defaults: tuple[dict[str, Any], ...], strong: tuple[Any, ...]
 ) -> Iterator[Use]:
     folder = ROOT / "roles" / role
     if not folder.is_dir():
         return
     defaults = (*defaults, load(folder / "defaults" / "main.yml") or {})
     inner = (load(folder / "vars" / "main.yml") or {}, *strong)
-    yield Use(role, hosts, defaults, inner, str(folder))
-    for path in sorted(folder.glob("tasks/*.yml")):
-        for name, variables in _included(load(path) or []):
-            # role_path in what is passed on means the role that passes it.
-            yield from _use(name, hosts, defaults, (*inner, variables))
+    files = _reached(folder / "tasks", f"{entry}.yml")
+    yield Use(role, hosts, files, defaults, inner, str(folder))
+    for path in files:
+        for name, tasks, variables in _included(load(path)):
+            yield from _use(name, tasks, hosts, defaults, (*inner, variables))
 
 
-def _included(tasks: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any YAML
+def _reached(folder: Path, name: str) -> tuple[Path, ...]:
+    """Return a file of tasks and those that it imports or includes."""
+    found = [folder / name]
+    for task in _tasks(load(folder / name)):
+        for key in ("ansible.builtin.import_tasks", "ansible.builtin.include_tasks"):
+            if key in task:
+                called = task[key] if isinstance(task[key], str) else task[key]["file"]
+                found += _reached(folder, called)
+    return tuple(dict.fromkeys(found))
+
+
+def _included(tasks: Any) -> Iterator[tuple[str, str, Any]]:  # noqa: ANN401 - any YAML
     for task in _tasks(tasks):
-        for key in _INCLUDES:
-            if key in task and "{{" not in task[key]["name"]:
-                yield task[key]["name"], task.get("vars", {})
+        for key in ("ansible.builtin.include_role", "ansible.builtin.import_role"):
+            if key in task:
+                yield task[key]["name"], task[key].get("tasks_from", "main"), task.get("vars", {})
 
 
 def _tasks(tasks: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any YAML

@@ -75,31 +75,32 @@ def parse(name: str, text: str) -> None:
             parser(text)
 
 
-def render_everywhere(env: str, role: str, name: str, text: str, target: str) -> None:
-    """Render one template for each host that runs the role, in each of its uses, and parse the results."""
+def render_everywhere(env: str, uses: list[rendering.Use], name: str, text: str, target: str) -> None:
+    """Render one template for each host of each use, and parse the results."""
     environment = rendering.environment(env)
-    uses = [use for use in rendering.uses() if use.role == role]
-    assert uses, f"no play of site.yml leads to the role {role}"
+    assert uses, "no play of site.yml leads to it"
     for use in uses:
         hosts = [host.name for host in environment.inventory.list_hosts(use.hosts)]
         assert hosts, f"no host of {env} is in {use.hosts}"
         for host in hosts:
-            for extra in REGISTERED.get(name, REGISTERED.get(role, [{}])):
+            for extra in REGISTERED.get(name, REGISTERED.get(use.role, [{}])):
                 parse(target, environment.render(use, host, text, extra))
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_template(name: str, env: str) -> None:
-    text = TEMPLATES[name].read_text(encoding="utf-8")
-    render_everywhere(env, name.partition("/")[0], name, text, name.removesuffix(".j2"))
+    path = TEMPLATES[name]
+    role = name.partition("/")[0]
+    uses = [use for use in rendering.uses() if use.role == role and use.writes(path.stem)]
+    render_everywhere(env, uses, name, path.read_text(encoding="utf-8"), name.removesuffix(".j2"))
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 @pytest.mark.parametrize("name", CONTENTS)
 def test_content_of_a_task(name: str, env: str) -> None:
-    role, target, text = CONTENTS[name]
-    render_everywhere(env, role, name, text, target)
+    tasks, target, text = CONTENTS[name]
+    render_everywhere(env, [use for use in rendering.uses() if tasks in use.files], name, text, target)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_a_good_topology_is_read() -> None:
         ("nodes.db-1.address", "10.0.0.999", "nodes.db-1.address: must be an IPv4 address"),
         ("nodes.db-1.address", ..., "nodes.db-1.address: is missing"),
         ("nodes.db-1.cores", 0, "nodes.db-1.cores: must be a whole number from 1 to"),
-        ("nodes.db-1.memory", True, "nodes.db-1.memory: must be a whole number"),
+        ("nodes.db-1.cores", True, "nodes.db-1.cores: must be a whole number"),
         ("nodes.db-1.memory", "1G", "nodes.db-1.memory: must be a whole number"),
         ("nodes.db-1.disc", 8, "nodes.db-1.disc: unknown key; known here: address, cores, disk"),
         ("nodes.db-1.groups", [], "nodes.db-1.groups: must name at least one group"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millrace import paths
-from millrace.catalogue import EVERY_NODE, Catalogue, read_catalogue
+from millrace.catalogue import Catalogue, read_catalogue
 from millrace.topology import Topology, read_topology
 from millrace.yamlio import InvalidInputError, Reader, load_yaml
 
@@ -69,22 +70,18 @@ def _port_collisions(topology: Topology, catalogue: Catalogue) -> Iterator[str]:
     services = list(catalogue.services.values())
     for index, one in enumerate(services):
         for other in services[index + 1 :]:
-            both = next(
-                (
-                    n.name
-                    for n in topology.nodes.values()
-                    if one.runs_on(n.groups) and other.runs_on(n.groups)
-                ),
-                None,
+            shared = (
+                node.name
+                for node in topology.nodes.values()
+                if one.runs_on(node.groups) and other.runs_on(node.groups)
             )
-            if both is None and not (EVERY_NODE in {one.group, other.group} or one.group == other.group):
-                continue
-            for port in other.ports.values():
-                for taken in one.ports.values():
+            # One node is enough to tell: the ports are the same on all of them.
+            for node in itertools.islice(shared, 1):
+                for port, taken in itertools.product(other.ports.values(), one.ports.values()):
                     if port.overlaps(taken):
                         yield (
                             f"services.{other.name}.ports.{port.name}: {port} is already taken by"
-                            f" {one.name}.{taken.name} on the node {both}; choose a free port"
+                            f" {one.name}.{taken.name} on the node {node}; choose a free port"
                         )
 
 
@@ -181,4 +178,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run `millrace validate`."""
     parser = argparse.ArgumentParser(prog="millrace validate", description="Check topology and catalogue.")
     parser.add_argument("--env", default=paths.environment(), help="the environment (default: %(default)s)")
-    return validate(parser.parse_args(argv).env)
+    env = parser.parse_args(argv).env
+    status = validate(env)
+    if status == 0:
+        sys.stdout.write(f"topology and catalogue of {env}: valid\n")
+    return status
