@@ -1,0 +1,86 @@
+"""The command `sensors-relay --config FILE`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg2
+from kafka import KafkaProducer  # type: ignore[import-untyped] # kafka-python has no type hints
+from kafka.errors import KafkaError  # type: ignore[import-untyped] # the same
+from prometheus_client import CollectorRegistry
+
+from millrace_common.config import ConfigError, load_config
+from millrace_common.http import HealthServer
+from millrace_common.logs import fields, setup_logging
+from millrace_common.stop import stop_on_signals
+from sensors_relay.outbox import Outbox
+from sensors_relay.relay import Producer, Relay
+from sensors_relay.settings import Settings
+
+if TYPE_CHECKING:
+    import threading
+
+log = logging.getLogger(__name__)
+RECOVERABLE: tuple[type[Exception], ...] = (psycopg2.Error, KafkaError)
+
+
+def connect_producer(settings: Settings) -> Producer:
+    """Return an idempotent producer that takes large rows; KafkaError if no broker answers."""
+    producer: Producer = KafkaProducer(
+        **settings.kafka.client_arguments(),
+        client_id="sensors-relay",
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=5,
+        max_request_size=settings.max_request_bytes,
+        delivery_timeout_ms=settings.ack_timeout_s * 1000,
+        max_block_ms=10_000,
+        bootstrap_timeout_ms=10_000,
+        allow_auto_create_topics=False,
+        metrics_enabled=False,
+    )
+    return producer
+
+
+def run(settings: Settings, stop: threading.Event) -> int:
+    """Run the whole service: HTTP server and relay."""
+    registry = CollectorRegistry()
+    relay = Relay(
+        settings,
+        stop,
+        registry,
+        lambda: Outbox(settings.postgres),
+        lambda: connect_producer(settings),
+        RECOVERABLE,
+    )
+    with HealthServer(settings.http, registry) as server:
+        server.add_check("relay", relay.check)
+        log.info("started", extra=fields(http_port=server.port))
+        relay.run()
+    log.info("ended")
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until SIGTERM, then 0; 1 after an error beyond recovery, 2 for wrong settings."""
+    parser = argparse.ArgumentParser(prog="sensors-relay", description="Publish the outbox to Kafka.")
+    parser.add_argument("--config", type=Path, required=True, help="the settings, a JSON file")
+    parser.add_argument("--check", action="store_true", help="only read the settings, then end")
+    options = parser.parse_args(arguments)
+    try:
+        settings = load_config(options.config, Settings)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    if options.check:
+        return 0
+    setup_logging(settings.log_level)
+    try:
+        return run(settings, stop_on_signals())
+    except Exception:
+        log.exception("ended by an error")
+        return 1
