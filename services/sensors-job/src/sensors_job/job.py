@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace_common.logs import fields
-
 from sensors_job import kafka_source, validation
 from sensors_job.driver_database import read_rules, starting_offsets
 from sensors_job.rules import anomaly_line
@@ -33,31 +32,37 @@ SESSION = {
     # Passwords reach Spark in option values; nothing that it prints or records may show them.
     "spark.redaction.regex": "(?i)secret|password|passwd|token|access[.]key|jaas",
     "spark.redaction.string.regex": '(?i)password=("[^"]*"|[^\\s;]+)',
+    "spark.ui.showConsoleProgress": "false",
     # What the driver remembers of past batches costs memory, and there are 86,400 of them a day.
-    "spark.ui.retainedJobs": "50",
-    "spark.ui.retainedStages": "50",
-    "spark.ui.retainedTasks": "500",
-    "spark.sql.ui.retainedExecutions": "20",
     "spark.sql.streaming.ui.retainedQueries": "2",
     "spark.sql.streaming.ui.retainedProgressUpdates": "20",
 }
 
 
 def build_session(settings: JobSettings) -> Any:  # noqa: ANN401 - pyspark comes with the node
-    """Return the Spark session, with this package on its executors; spark-defaults.conf says where it runs."""
+    """Return the Spark session; where it runs and what its executors import, Spark's own settings say."""
     from pyspark.sql import SparkSession  # type: ignore[import-not-found] # noqa: PLC0415 - only on the nodes
 
     builder = SparkSession.builder.appName("sensors-job")
     for key, value in {**SESSION, **settings.spark}.items():
         builder = builder.config(key, value)
-    spark = builder.getOrCreate()
-    directory = Path(settings.run_directory)
-    package = Path(__file__).parent
-    archive = shutil.make_archive(
-        str(directory / "sensors_job"), "zip", root_dir=package.parent, base_dir=package.name
+    return builder.getOrCreate()
+
+
+def map_in_arrow(rows: Any, function: Any, schema: str) -> Any:  # noqa: ANN401 - pyspark
+    """Do what rows.mapInArrow(function, schema) does, without its needless demand for pandas on the driver.
+
+    pandas would cost the driver some 40 MB. The executors' side of mapInArrow does not import it.
+    """
+    from pyspark.sql import DataFrame  # type: ignore[import-not-found] # noqa: PLC0415 - only on the nodes
+    from pyspark.sql.pandas.functions import (  # type: ignore[import-not-found] # noqa: PLC0415 - only on the nodes
+        vectorized_udf,
     )
-    spark.sparkContext.addPyFile(archive)
-    return spark
+    from pyspark.util import PythonEvalType  # type: ignore[import-not-found] # noqa: PLC0415 - only on the nodes
+
+    udf = vectorized_udf(function, schema, PythonEvalType.SQL_MAP_ARROW_ITER_UDF)
+    column = udf(*[rows[name] for name in rows.columns])
+    return DataFrame(rows._jdf.mapInArrow(column._jc, False, None), rows.sparkSession)  # noqa: FBT003, SLF001 - as pyspark does
 
 
 def fresh_checkpoint(directory: Path) -> Path:
@@ -111,7 +116,7 @@ class Job:
                 rows = rows.selectExpr(*columns)
             hours = self._settings.business_hours
             rows = rows.selectExpr(*validation.sink_columns(hours, rules.version, anomaly_line(rules)))
-            stats = [row.asDict() for row in rows.mapInArrow(self._write, STATS).collect()]
+            stats = [row.asDict() for row in map_in_arrow(rows, self._write, STATS).collect()]
             seconds = time.monotonic() - started
             totals = self._metrics.batch(stats, seconds, rules.version)
             self._batch_started = None

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from millrace_common.kafka import KafkaSettings
-
     from sensors_job.config import JobSettings
 
 

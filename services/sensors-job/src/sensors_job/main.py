@@ -12,7 +12,6 @@ from millrace_common.config import ConfigError, load_config
 from millrace_common.http import HealthServer
 from millrace_common.logs import fields, setup_logging
 from millrace_common.stop import stop_on_signals
-
 from sensors_job.config import JobSettings
 from sensors_job.job import Job, build_session
 from sensors_job.metrics import Metrics
