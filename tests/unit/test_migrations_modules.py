@@ -85,6 +85,9 @@ def test_a_reload_names_what_differs() -> None:
     assert postgresql_reload.differences({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"}) == ["b", "c"]
 
 
-def test_a_reload_names_file_line_and_setting() -> None:
-    rows = [("/etc/x.conf", 3, "work_mem", "invalid value")]
-    assert postgresql_reload.describe_errors(rows) == "/etc/x.conf:3: work_mem: invalid value"
+def test_a_reload_names_file_and_line() -> None:
+    rows = [("/etc/pg_hba.conf", 3, "invalid connection type"), ("/etc/pg_hba.conf", 4, "end of line")]
+    assert postgresql_reload.describe_errors(rows).splitlines() == [
+        "/etc/pg_hba.conf:3: invalid connection type",
+        "/etc/pg_hba.conf:4: end of line",
+    ]

@@ -26,19 +26,16 @@ options:
   timeout: {type: int, default: 60, description: Seconds to wait for the server to have read its files.}
 """
 
-FILE_ERRORS = """
-SELECT sourcefile, sourceline, name, error FROM pg_file_settings
- WHERE error IS NOT NULL AND error <> 'setting could not be applied'
-UNION ALL
-SELECT file_name, line_number, 'pg_hba', error FROM pg_hba_file_rules WHERE error IS NOT NULL
-"""
+# pg_file_settings can't tell a wrong value from one that needs a restart; the server's own program can.
+PROGRAM = "SELECT setting || '/postgres', current_setting('config_file') FROM pg_config WHERE name = 'BINDIR'"
+HBA_ERRORS = "SELECT file_name, line_number, error FROM pg_hba_file_rules WHERE error IS NOT NULL"
 SETTINGS = "SELECT name, setting FROM pg_settings"
 PENDING = "SELECT name FROM pg_settings WHERE pending_restart ORDER BY name"
 
 
-def describe_errors(rows: Sequence[tuple[str, int, str, str]]) -> str:
-    """Return one line for each error (file, line, setting, error)."""
-    return "\n".join(f"{file}:{line}: {name}: {error}" for file, line, name, error in rows)
+def describe_errors(rows: Sequence[tuple[str, int, str]]) -> str:
+    """Return one line for each error (file, line, error)."""
+    return "\n".join(f"{file}:{line}: {error}" for file, line, error in rows)
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
@@ -75,8 +72,10 @@ def main() -> None:
     connection = psycopg2.connect(host="/var/run/postgresql", port=module.params["port"], dbname="postgres")
     connection.autocommit = True
     with connection.cursor() as cursor:
-        if errors := fetch(cursor, FILE_ERRORS):
-            module.fail_json(msg=f"the server would refuse its files:\n{describe_errors(errors)}")
+        program, config = fetch(cursor, PROGRAM)[0]
+        status, _, errors = module.run_command([program, "-C", "config_file", "-c", f"config_file={config}"])
+        if status != 0 or (errors := describe_errors(fetch(cursor, HBA_ERRORS))):
+            module.fail_json(msg=f"the server would refuse its files:\n{errors}")
         before = dict(fetch(cursor, SETTINGS))
         if not module.check_mode and not reload(cursor, module.params["timeout"]):
             module.fail_json(msg=f"the server did not read its files in {module.params['timeout']} s")
