@@ -9,8 +9,8 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from millrace_common.config import ConfigError, setting
-from millrace_common.http import HttpSettings
-from millrace_common.kafka import KafkaSettings
+from millrace_common.http import HttpSettings  # noqa: TC001 - as above
+from millrace_common.kafka import KafkaSettings  # noqa: TC001 - as above
 
 DEFAULT_TYPES = {"temperature": "°C", "pressure": "hPa", "voltage": "V"}
 

@@ -72,14 +72,18 @@ def available_offsets(jvm: Any, settings: KafkaSettings, topic: str) -> dict[int
     return {partition: (earliest[partition], end[partition]) for partition in earliest}
 
 
+def _offsets(report: Any) -> dict[str, dict[str, int]] | None:  # noqa: ANN401 - a JSON value, or its text
+    return json.loads(report) if isinstance(report, str) else report
+
+
 def lag(progress: Mapping[str, Any]) -> int | None:
     """Return how many messages the topic holds beyond a batch, from Spark's progress report; None if it says none."""
     source = progress["sources"][0]
-    latest, end = source.get("latestOffset"), source.get("endOffset")
+    latest, end = (_offsets(source.get(name)) for name in ("latestOffset", "endOffset"))
     if not latest or not end:
         return None
     return sum(
-        int(offset) - int(end.get(topic, {}).get(partition, 0))
+        offset - end.get(topic, {}).get(partition, 0)
         for topic, partitions in latest.items()
         for partition, offset in partitions.items()
     )

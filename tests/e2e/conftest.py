@@ -1,0 +1,20 @@
+"""Fixtures of the end-to-end tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import probe
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def sensors() -> Iterator[probe.Sensors]:
+    """Give a test sensors of its own, with the job running; every trace is removed afterwards."""
+    probe.wait_until("the sensors job to be well", lambda: probe.answering("sensors-job"))
+    own = probe.Sensors()
+    yield own
+    own.remove()

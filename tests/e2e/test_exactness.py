@@ -1,0 +1,201 @@
+"""Each message takes effect exactly once, whatever is killed meanwhile.
+
+The oracle is sensors_generator.stream, which knows each message's fate from how it was made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import probe
+import pytest
+
+from millrace import remote
+from sensors_generator.stream import Item, scenario, span, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.lab
+
+COUNT = 20_000
+RATE = 1_000.0
+SEED = 20261121
+EXECUTOR = "[C]oarseGrainedExecutorBackend"
+RUN_DIRECTORY = (
+    "import json; print(json.load(open('/etc/millrace/sensors-job/config.json'))['run_directory'])"
+)
+
+
+def kill_unit(node: str, unit: str) -> None:
+    """Kill a unit's main process with SIGKILL; systemd is to bring it back."""
+    remote.run(node, ["sudo", "systemctl", "kill", "-s", "KILL", "--kill-whom=main", unit])
+
+
+def kill_driver() -> None:
+    """Kill the job's driver."""
+    kill_unit(probe.APPS, "sensors-job.service")
+
+
+def kill_executor() -> None:
+    """Kill an executor of the job, on any of the workers."""
+    script = f"pid=$(pgrep -o -f {EXECUTOR}) && sudo kill -9 $pid && echo killed || true"
+    nodes = [node.name for node in probe.ENVIRONMENT.topology.members("spark_workers")]
+    killed = any(remote.run(node, ["sh", "-c", script]).strip() == "killed" for node in nodes)
+    assert killed, "no executor anywhere"
+
+
+def kill_broker() -> None:
+    """Kill one of the brokers."""
+    kill_unit(probe.ENVIRONMENT.topology.members("kafka")[-1].name, "kafka.service")
+
+
+def delete_checkpoint() -> None:
+    """Stop the job, delete its checkpoint and all else that it keeps on disk, and start it."""
+    directory = remote.run(probe.APPS, ["sudo", "python3", "-c", RUN_DIRECTORY]).strip()
+    assert directory.startswith(("/run/", "/var/lib/")), directory
+    remote.run(probe.APPS, ["sudo", "systemctl", "stop", "sensors-job.service"])
+    remote.run(probe.APPS, ["sudo", "find", directory, "-mindepth", "1", "-delete"])
+    remote.run(probe.APPS, ["sudo", "systemctl", "start", "sensors-job.service"])
+
+
+FAULTS: dict[str, Callable[[], None] | None] = {
+    "nothing": None,
+    "driver": kill_driver,
+    "executor": kill_executor,
+    "broker": kill_broker,
+    "checkpoint": delete_checkpoint,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_message_takes_effect_exactly_once(sensors: probe.Sensors, fault: str) -> None:
+    start = datetime.now(UTC).replace(microsecond=0) - span(COUNT, len(sensors.types)) - timedelta(minutes=5)
+    rules = probe.rules()
+    seed = SEED + list(FAULTS).index(fault)
+    items = list(scenario(seed, COUNT, sensors.types, start, rules=rules, huge_bytes=5_000_000))
+    since = {topic: probe.ends(topic) for topic in ("sensors.anomalies", "sensors.rejected")}
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        sending = pool.submit(sensors.send, [(item.key, item.value) for item in items], RATE)
+        strike = FAULTS[fault]
+        if strike:
+            probe.wait_until(
+                "a part of the messages to be stored", lambda: sending.done() or sensors.total() > COUNT // 10
+            )
+            strike()
+        sending.result()
+    probe.wait_until("the job to pass all messages", sensors.processed)
+
+    check_counts(sensors, items)
+    check_measurements(sensors, items)
+    check_anomalies(sensors, items)
+    check_rejects(sensors, items)
+    check_topics(sensors, items, since)
+
+
+def check_counts(sensors: probe.Sensors, items: list[Item]) -> None:
+    """Check that produced = stored + duplicates + rejected, per sensor, as the oracle says."""
+    expected = summary(items)["sensors"]
+    produced = {sensor: counts.pop("produced") for sensor, counts in expected.items()}
+    unknown = expected.pop("", {"rejected": 0})
+    counted = sensors.counts()
+    assert counted == expected
+    assert {sensor: sum(counts.values()) for sensor, counts in counted.items()} == {
+        sensor: count for sensor, count in produced.items() if sensor
+    }
+    nameless = [row for row in sensors.rejects("sensor_id").values() if row["sensor_id"] == ""]
+    assert len(nameless) == unknown["rejected"]
+
+
+def check_measurements(sensors: probe.Sensors, items: list[Item]) -> None:
+    """Check that the stored rows are the accepted readings, each from its own message."""
+    rows = probe.query(
+        "SELECT sensor_id, type, event_time, value, source_partition, source_offset FROM sensors.measurements "  # noqa: S608 - our own text
+        f"WHERE sensor_id LIKE '{sensors.prefix}-%'"
+    )
+    found = [
+        (
+            row["sensor_id"],
+            row["type"],
+            datetime.fromisoformat(row["event_time"]),
+            row["value"],
+            (row["source_partition"], row["source_offset"]),
+        )
+        for row in rows
+    ]
+    expected = [
+        (reading.sensor_id, reading.type, reading.event_time, reading.value, place)
+        for item, place in zip(items, sensors.sent, strict=True)
+        if item.expected.outcome == "stored" and (reading := item.expected.reading)
+    ]
+    assert sorted(found) == sorted(expected)
+
+
+def check_anomalies(sensors: probe.Sensors, items: list[Item]) -> None:
+    """Check that the anomalies are those that the rules give on the stored readings."""
+    rows = probe.query(
+        "SELECT sensor_id, type, event_time, rule_id, value FROM sensors.anomalies "  # noqa: S608 - our own text
+        f"WHERE sensor_id LIKE '{sensors.prefix}-%'"
+    )
+    found = [
+        [
+            row["sensor_id"],
+            row["type"],
+            datetime.fromisoformat(row["event_time"]).isoformat(),
+            row["rule_id"],
+            row["value"],
+        ]
+        for row in rows
+    ]
+    expected = summary(items)["anomalies"]
+    assert expected, "the stream has anomalies"
+    assert sorted(found) == expected
+
+
+def check_rejects(sensors: probe.Sensors, items: list[Item]) -> None:
+    """Check that each rejected message is there once, with its reason and its original bytes."""
+    rows = sensors.rejects(
+        "reason", "encode(sha256(key), 'hex') AS key", "encode(sha256(value), 'hex') AS value"
+    )
+    found = {place: (row["reason"], row["key"], row["value"]) for place, row in rows.items()}
+    expected = {
+        place: (item.expected.reason, digest(item.key), digest(item.value))
+        for item, place in zip(items, sensors.sent, strict=True)
+        if item.expected.outcome == "rejected"
+    }
+    assert found == expected
+
+
+def check_topics(sensors: probe.Sensors, items: list[Item], since: dict[str, dict[str, int]]) -> None:
+    """Check that what the outbox held has left it and reached its topics, at least once."""
+    newest = probe.query("SELECT coalesce(max(id), 0) AS id FROM sensors.outbox")[0]["id"]
+    probe.wait_until(
+        "the relay to publish the outbox",
+        lambda: not probe.query(f"SELECT id FROM sensors.outbox WHERE id <= {newest} LIMIT 1"),  # noqa: S608 - our own text
+    )
+    anomalies = {
+        (message["partition"], message["offset"], message["rule_id"])
+        for key, message in probe.consume("sensors.anomalies", since["sensors.anomalies"])
+        if key in sensors.types
+    }
+    placed = list(zip(items, sensors.sent, strict=True))
+    assert anomalies == {
+        (*place, rule) for item, place in placed if item.expected.outcome == "stored" for rule in item.rules
+    }
+    own = {f"{probe.TOPIC}/{partition}/{offset}" for partition, offset in sensors.sent}
+    rejected = {
+        key: message["reason"]
+        for key, message in probe.consume("sensors.rejected", since["sensors.rejected"])
+        if key in own
+    }
+    assert Counter(rejected.values()) == summary(items)["reasons"]
+
+
+def digest(content: bytes | None) -> str | None:
+    """Return the SHA-256 of `content` in hex, as the database computes it."""
+    return None if content is None else hashlib.sha256(content).hexdigest()
