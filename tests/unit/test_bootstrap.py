@@ -122,6 +122,7 @@ def test_a_bare_machine_lists_every_kind_of_change() -> None:
     for word in (
         "bookworm-backports",
         "git incus",
+        "kernel.keys.maxkeys=2000",
         "/etc/subuid",
         "PID 1 is not systemd",
         "NAT",

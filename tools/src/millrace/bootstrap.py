@@ -17,6 +17,7 @@ from millrace import daemon, incus, system, terraform
 from millrace.console import CommandError, MillraceError, confirmed, run, say, stream
 from millrace.machine import (
     DISK_FIRST,
+    KERNEL_LIMITS,
     SUBORDINATE_IDS,
     SUPPORTED,
     Facts,
@@ -111,6 +112,7 @@ def look(wanted: Wanted) -> Facts:
         backports=system.archive(sources, "bookworm"),
         has_backports=system.archive(sources, "bookworm-backports") is not None,
         subid_files=tuple(path for path in ("/etc/subuid", "/etc/subgid") if not _has_root_range(Path(path))),
+        low_limits=tuple(name for name, value in KERNEL_LIMITS.items() if _limit(name) < value),
         daemon_runs=runs,
         systemd=daemon.has_systemd(),
         bridge_settings=None if found is None else daemon.missing_settings(found, wanted.bridge.config),
@@ -118,6 +120,14 @@ def look(wanted: Wanted) -> Facts:
         overlapping=tuple(system.overlaps(wanted.bridge.cidr, name, routes)),
         has_pool=has_pool,
     )
+
+
+def _limit_path(name: str) -> Path:
+    return Path("/proc/sys") / name.replace(".", "/")
+
+
+def _limit(name: str) -> int:
+    return int(_limit_path(name).read_text(encoding="ascii"))
 
 
 def _has_root_range(path: Path) -> bool:
@@ -164,6 +174,11 @@ def change(facts: Facts, wanted: Wanted) -> None:
         install(facts, facts.missing)
     for path in facts.subid_files:
         _write_as_root(path, SUBORDINATE_IDS + "\n", append=True)
+    if facts.low_limits:
+        text = "".join(f"{name} = {value}\n" for name, value in KERNEL_LIMITS.items())
+        _write_as_root("/etc/sysctl.d/60-millrace.conf", text)
+        for name in facts.low_limits:
+            _write_as_root(str(_limit_path(name)), f"{KERNEL_LIMITS[name]}\n")
     # Where systemd is, the package's installation starts the daemon; it is ours to stop all the same.
     if not facts.daemon_runs:
         daemon.start()

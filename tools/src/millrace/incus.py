@@ -52,8 +52,8 @@ def incus(*words: str, stdin: str | None = None) -> str:
 
 
 def query(path: str) -> Any:  # noqa: ANN401 - the shape of the answer depends on the path
-    """Return the answer of the daemon's API to a GET of ``path``."""
-    return json.loads(incus("query", path))
+    """Return the answer of the daemon's API to a GET of ``path``; an empty list prints as nothing."""
+    return json.loads(incus("query", path) or "[]")
 
 
 def running() -> bool:

@@ -14,6 +14,15 @@ DISK_FIRST = 16  # GiB for image, nodes and downloads of a new lab
 DISK_LATER = 2  # GiB that a lab which exists should still find free
 
 
+# Limits per user, and all containers have the same user ids. Linux' defaults are for a few of them (tried: with
+# 200 keys, containers beyond the first 24 stopped while they started).
+KERNEL_LIMITS = {
+    "fs.inotify.max_user_instances": 1024,
+    "kernel.keys.maxbytes": 2_000_000,
+    "kernel.keys.maxkeys": 2000,
+}
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What the topology asks of the machine; memory in MiB."""
@@ -36,6 +45,7 @@ class Facts:
     backports: system.AptSource | None = None  # the archive to take backports from
     has_backports: bool = False
     subid_files: tuple[str, ...] = ()  # those without a range for root
+    low_limits: tuple[str, ...] = ()  # names of kernel limits that have to be raised
     daemon_runs: bool = True
     systemd: bool = True
     bridge_settings: dict[str, str] | None = field(default_factory=dict)  # to change; None: no bridge yet
@@ -114,6 +124,9 @@ def plan(facts: Facts, wanted: Wanted) -> list[str]:
         changes.append(f"install packages (and what they depend on): {' '.join(facts.missing)}")
     if facts.subid_files:
         changes.append(f"give root subordinate ids ({SUBORDINATE_IDS}) in {' and '.join(facts.subid_files)}")
+    if facts.low_limits:
+        settings = " ".join(f"{name}={KERNEL_LIMITS[name]}" for name in facts.low_limits)
+        changes.append(f"raise kernel limits: {settings}")
     if not facts.daemon_runs:
         how = "through systemd" if facts.systemd else "as a background process, since PID 1 is not systemd"
         changes.append(f"start the Incus daemon {how}; it runs as root and manages the lab's containers")

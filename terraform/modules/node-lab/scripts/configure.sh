@@ -22,11 +22,15 @@ fi
 printf '%s\n' "$KEY" | incus file push --quiet --uid 1000 --gid 1000 --mode 0600 - \
   "$NODE/home/millrace/.ssh/authorized_keys"
 
-for ((second = 0; second < 180; second++)); do
+for ((second = 0; second < 300; second++)); do
   case $(incus exec "$NODE" -- systemctl is-system-running 2>/dev/null </dev/null || true) in
     running | degraded) exit 0 ;; # "degraded": a unit failed, which the roles' health checks judge
   esac
+  if [ "$(incus list "^$NODE\$" --format csv --columns s)" = STOPPED ]; then
+    echo "$NODE stopped while it started; see: incus info --show-log --project $PROJECT $NODE" >&2
+    exit 1
+  fi
   sleep 1
 done
-echo "$NODE: systemd did not finish starting within 180 s; see: incus exec --project $PROJECT $NODE -- systemctl list-jobs" >&2
+echo "$NODE: systemd did not finish starting within 300 s; see: incus exec --project $PROJECT $NODE -- systemctl list-jobs" >&2
 exit 1
