@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from millrace.settings import merge, to_properties
@@ -86,6 +86,8 @@ def read_java(line: str) -> tuple[str, str]:
 
 
 @given(texts.filter(bool), texts)
+@example("a", "  two blanks first")
+@example("#! a:b=c", "\\")
 def test_java_reads_back_what_was_given(key: str, value: str) -> None:
     (line,) = to_properties({key: value}).split("\n")[:-1]
     assert line.isascii()

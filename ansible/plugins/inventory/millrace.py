@@ -97,7 +97,7 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has 
         if not vault.exists():
             return {}
         try:
-            secrets = self.loader.load_from_file(str(vault), cache="none", unsafe=True)
+            secrets = self.loader.load_from_file(str(vault), cache="none")
         except AnsibleError as error:
             message = f"{vault}: can't be read with the password in {paths.vault_password_file()}: {error}"
             raise AnsibleParserError(message) from error
