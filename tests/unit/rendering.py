@@ -135,7 +135,7 @@ def contents() -> dict[str, tuple[Path, str, str]]:
 def uses() -> tuple[Use, ...]:
     """Return every use of a role that site.yml leads to."""
     found: list[Use] = []
-    for play in load(SITE):
+    for play in _plays(SITE):
         strong = (play.get("vars", {}),)
         for entry in play.get("roles", []):
             given = {
@@ -146,6 +146,15 @@ def uses() -> tuple[Use, ...]:
         for name, tasks, variables in _included([play]):
             found += _use(name, tasks, play["hosts"], (), (*strong, variables))
     return tuple(found)
+
+
+def _plays(path: Path) -> Iterator[dict[str, Any]]:
+    for play in load(path):
+        imported = play.get("ansible.builtin.import_playbook")
+        if imported:
+            yield from _plays(path.parent / imported)
+        else:
+            yield play
 
 
 def _use(

@@ -54,25 +54,29 @@ def test_the_readme_has_a_row_for_every_option_and_those_below_it() -> None:
     text = role_docs.render(
         "web",
         {
-            "short_description": "A web server",
-            "description": ["Serves pages | files."],
-            "options": {
-                "web_sites": {
-                    "type": "list",
-                    "elements": "dict",
-                    "required": True,
-                    "description": ["The <sites>.", "At least one | two."],
-                    "options": {"name": {"type": "str", "default": "no", "description": "Its name."}},
+            "main": {
+                "short_description": "A web server",
+                "description": ["Serves pages | files."],
+                "options": {
+                    "web_sites": {
+                        "type": "list",
+                        "elements": "dict",
+                        "required": True,
+                        "description": ["The <sites>.", "At least one | two."],
+                        "options": {"name": {"type": "str", "default": "no", "description": "Its name."}},
+                    },
+                    "web_tls": {"type": "bool", "default": True, "description": "TLS?", "choices": [True]},
+                    "web_dir": {"type": "path", "default": "{{ x }}", "description": "Where."},
                 },
-                "web_tls": {"type": "bool", "default": True, "description": "TLS?", "choices": [True]},
-                "web_dir": {"type": "path", "default": "{{ x }}", "description": "Where."},
             },
+            "job": {"short_description": "A job"},
         },
     )
     assert "# web\n\nA web server.\n\nServes pages | files.\n" in text
     assert "| `web_sites` | list of dict | **required** | The &lt;sites>. At least one \\| two. |" in text
     assert '| `web_sites[].name` | str | `"no"` | Its name. |' in text
     assert "| `web_tls` | bool | `true` | TLS? One of `true`. |" in text
+    assert text.endswith("\n# tasks_from: job\n\nA job.\n\n## Variables\n\nNone.\n")
     assert "| `web_dir` | path | `{{ x }}` | Where. |" in text
 
 

@@ -25,11 +25,11 @@ def role_folders(root: Path) -> list[Path]:
     return sorted(path for path in (root / "roles").iterdir() if (path / "tasks").is_dir())
 
 
-def specification(role: Path) -> dict[str, object]:
-    """Return the role's specification of the entry point main. Raises InvalidInputError."""
+def specification(role: Path) -> dict[str, dict[str, object]]:
+    """Return the role's entry points by name, `main` among them. Raises InvalidInputError."""
     path = role / "meta" / "argument_specs.yml"
-    entry = _mapping(_mapping(load_yaml(path), path).get("argument_specs"), path).get(_ENTRY)
-    return _mapping(entry, path)
+    entries = _mapping(_mapping(load_yaml(path), path).get("argument_specs"), path)
+    return {name: _mapping(entry, path) for name, entry in {_ENTRY: None, **entries}.items()}
 
 
 def defaults(role: Path) -> dict[str, object]:
@@ -44,7 +44,8 @@ def check_role(role: Path) -> list[str]:
         spec, given = specification(role), defaults(role)
     except InvalidInputError as error:
         return list(error.problems)
-    problems = [f"roles/{role.name}: {problem}" for problem in compare(role.name, options(spec), given)]
+    every = {name: option for entry in spec.values() for name, option in options(entry).items()}
+    problems = [f"roles/{role.name}: {problem}" for problem in compare(role.name, every, given)]
     readme = role / "README.md"
     if not readme.exists() or readme.read_text(encoding="utf-8") != render(role.name, spec):
         problems.append(f"roles/{role.name}/README.md: is not up to date; run millrace role-docs")
@@ -81,10 +82,17 @@ def compare(
             yield f"{name} has another default in meta/argument_specs.yml than in defaults/main.yml"
 
 
-def render(role: str, spec: Mapping[str, object]) -> str:
-    """Return the README of a role as Markdown."""
+def render(role: str, entries: Mapping[str, Mapping[str, object]]) -> str:
+    """Return the README of a role as Markdown: its entry point main, then the others (`tasks_from`)."""
+    lines = [_NOTE, "", f"# {role}", ""]
+    for name, spec in entries.items():
+        lines += ([] if name == _ENTRY else ["", f"# tasks_from: {name}", ""]) + _section(spec)
+    return "\n".join(lines) + "\n"
+
+
+def _section(spec: Mapping[str, object]) -> list[str]:
     title = str(spec.get("short_description", "")).rstrip(".")
-    lines = [_NOTE, "", f"# {role}", "", f"{title}.", ""]
+    lines = [f"{title}.", ""]
     description = spec.get("description", [])
     for paragraph in _list(description):
         lines += [_line(paragraph).replace("<", "&lt;"), ""]
@@ -94,7 +102,7 @@ def render(role: str, spec: Mapping[str, object]) -> str:
         lines += ["| Name | Type | Default | Description |", "|---|---|---|---|", *rows]
     else:
         lines += ["None."]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _rows(specified: Mapping[str, Mapping[str, object]], prefix: str) -> Iterator[str]:
