@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -168,6 +169,7 @@ class Generator:
                 log.info("connected", extra=fields(kafka=repr(self._settings.kafka)))
             except KafkaError as error:
                 log.warning("no connection to Kafka, trying again", extra=fields(error=repr(error)))
+                gc.collect()  # a client that failed to start keeps its sockets until it is collected
                 self._stop.wait(RETRY_S)
         return self._producer
 

@@ -6,6 +6,7 @@ by the key (rejects) or by the source coordinates in the value (anomalies).
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -114,6 +115,7 @@ class Relay:
                     self._problem = f"{type(error).__name__}: {error}".strip()
                     log.warning("round given up, connecting anew", extra=fields(error=self._problem))
                     self._disconnect()
+                    gc.collect()  # a client that failed to start keeps its sockets until then
                     self._stop.wait(RETRY_S)
                     continue
                 self._last_success, self._problem = self._clock(), ""
