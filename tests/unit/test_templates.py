@@ -21,13 +21,18 @@ ENVIRONMENTS = paths.environments()
 CONTENTS = rendering.contents()
 TEMPLATES = {str(path.relative_to(rendering.ROOT / "roles")): path for path in rendering.templates()}
 
+WHEELS = {"path": "/cache/wheels", "key": "0" * 12}
+
 # Variables that tasks give beyond defaults, vars and inventory (loops, registered results, set_fact): for a
 # role, or for one template or task. Each is rendered once with each of the list.
 REGISTERED: dict[str, list[dict[str, Any]]] = {
     "jvm_app": [{"__jvm_app_artifact": {"path": "/cache/kafka.tar", "sha256": "0" * 64, "key": "0" * 12}}],
-    "kafka": [{"__kafka_wheels": {"path": "/cache/w", "key": "0" * 12}}],
+    "kafka": [{"__kafka_wheels": WHEELS}],
+    # The Spark job is a service of this role too, and passes a path on.
+    "python_service": [{"__python_service_artifact": WHEELS, "__spark_job_artifact": WHEELS}],
     "timescaledb": [{"__timescaledb_edition": edition} for edition in ("apache", "community")],
     "pki/issue.yml: Write the certificates": [{"item": {"content": "certificate\n"}}],
+    "spark/job.yml: Write the job's Spark settings": [{"__spark_job_artifact": WHEELS}],
     "spark/templates/daemon.service.j2": [{"item": daemon} for daemon in ("master", "worker", "history")],
 }
 
