@@ -29,7 +29,7 @@ BROKERS = [
 ]
 KAFKA_PYTHON = "/opt/millrace/sensors-generator/venv/bin/python"
 
-# Both scripts run on a node that may reach the brokers, and get everything, the password too, on standard input.
+# Both scripts run on a node that may reach the brokers; all they get, the password too, is on standard input.
 PRODUCE = """
 import base64, json, sys, time
 from kafka import KafkaProducer
@@ -86,7 +86,7 @@ def _kafka(script: str, **given: object) -> Any:  # noqa: ANN401 - JSON
 def produce(
     messages: Iterable[tuple[bytes | None, bytes | None]], rate: float = 1000
 ) -> list[tuple[int, int] | str]:
-    """Send (key, value) pairs in order; return (partition, offset) of each, or the name of what refused it."""
+    """Send (key, value) pairs in order; return each one's (partition, offset), or the name of the error."""
     texts = [[None if b is None else base64.b64encode(b).decode() for b in pair] for pair in messages]
     answers = _kafka(PRODUCE, topic=TOPIC, rate=rate, messages=texts)
     return [answer if isinstance(answer, str) else (answer[0], answer[1]) for answer in answers]
@@ -112,7 +112,8 @@ def query(statement: str) -> list[dict[str, Any]]:
 def rules() -> tuple[Rule, ...]:
     """Return the enabled rules as the database has them, so that the oracle judges by the same."""
     rows = query(
-        "SELECT rule_id, type, comparison, threshold, severity, sensor_id FROM sensors.anomaly_rules WHERE enabled"
+        "SELECT rule_id, type, comparison, threshold, severity, sensor_id "
+        "FROM sensors.anomaly_rules WHERE enabled"
     )
     return tuple(Rule(**row) for row in rows)
 

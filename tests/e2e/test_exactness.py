@@ -115,8 +115,8 @@ def check_counts(sensors: probe.Sensors, items: list[Item]) -> None:
 def check_measurements(sensors: probe.Sensors, items: list[Item]) -> None:
     """Check that the stored rows are the accepted readings, each from its own message."""
     rows = probe.query(
-        "SELECT sensor_id, type, event_time, value, source_partition, source_offset FROM sensors.measurements "  # noqa: S608 - our own text
-        f"WHERE sensor_id LIKE '{sensors.prefix}-%'"
+        "SELECT sensor_id, type, event_time, value, source_partition, source_offset "  # noqa: S608 - our own text
+        f"FROM sensors.measurements WHERE sensor_id LIKE '{sensors.prefix}-%'"
     )
     found = [
         (

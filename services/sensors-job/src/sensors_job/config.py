@@ -74,7 +74,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class BusinessHours:
-    """When a reading counts as taken in business hours: ISO `days`, from `start` o'clock until before `end`."""
+    """Business hours: on ISO `days`, from `start` o'clock until before `end`, in `zone`."""
 
     zone: str = "UTC"
     start: int = setting(8, minimum=0, maximum=23)

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 READ_BYTES = 1 << 20
 
 
-def stream(column: Any) -> tuple[Any, int]:  # noqa: ANN401 - pyarrow has no types
-    """Return `column`'s text (a string or large_string array, perhaps a slice) as a file object, and its bytes.
+def stream(column: Any) -> tuple[Any, int]:  # noqa: ANN401 - no types
+    """Return the text of `column` (a string or large_string array, or a slice) as a file, and its size.
 
     ValueError when the buffer holds other bytes than the values that aren't null.
     """
@@ -35,7 +35,7 @@ def stream(column: Any) -> tuple[Any, int]:  # noqa: ANN401 - pyarrow has no typ
 
 
 def copy_in(cursor: Any, target: str, column: Any) -> bool:  # noqa: ANN401 - no types
-    """COPY `column`'s lines into `target` (a table, columns in brackets if need be); False if there were none."""
+    """COPY the lines of `column` into `target`, a table; False if there were none."""
     source, size = stream(column)
     if size == 0:
         return False

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # A worker that hangs in mid-transaction would keep its partition's ledger row locked: the server ends it.
 _OPTIONS = "-c timezone=UTC -c idle_in_transaction_session_timeout=60s -c lock_timeout=120s -c jit=off"
-_KEEPALIVE = {
+_KEEPALIVE: dict[str, Any] = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -39,9 +39,9 @@ _kept: dict[str, Any] = {}
 
 @contextmanager
 def transaction(arguments: Mapping[str, Any], *, stages: bool) -> Iterator[Any]:
-    """Yield the kept connection inside one transaction: committed at the end, rolled back on an exception.
+    """Yield the kept connection in one transaction: committed at the end, rolled back on an exception.
 
-    `arguments` are libpq's; `stages` says whether the connection needs the temporary tables of the sink. After
+    `arguments` are libpq's; `stages`: whether the connection needs the sink's temporary tables. After
     any failure the connection is closed, so that the next attempt starts from a clean one.
     """
     connection = _kept.get("connection")
@@ -57,10 +57,8 @@ def transaction(arguments: Mapping[str, Any], *, stages: bool) -> Iterator[Any]:
         raise
 
 
-def _connect(arguments: Mapping[str, Any], *, stages: bool) -> Any:  # noqa: ANN401 - psycopg2 has no types
-    connection = psycopg2.connect(
-        **arguments, **_KEEPALIVE, options=_OPTIONS, application_name="sensors-job"
-    )
+def _connect(arguments: Mapping[str, Any], *, stages: bool) -> Any:  # noqa: ANN401 - no types
+    connection = psycopg2.connect(**arguments, **_KEEPALIVE, options=_OPTIONS, application_name="sensors-job")
     if stages:
         with connection, connection.cursor() as cursor:
             cursor.execute(_STAGES)

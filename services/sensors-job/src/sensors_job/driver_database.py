@@ -1,4 +1,4 @@
-"""What the driver itself reads from and writes to the database: the ledger at the start, the rules at each batch."""
+"""What the driver itself asks the database: the ledger at the start, the rules before each batch."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import tempfile
@@ -40,8 +41,8 @@ SESSION = {
 
 
 def build_session(settings: JobSettings) -> Any:  # noqa: ANN401 - pyspark comes with the node
-    """Return the Spark session; where it runs and what its executors import, Spark's own settings say."""
-    from pyspark.sql import SparkSession  # type: ignore[import-not-found] # noqa: PLC0415 - only on the nodes
+    """Return the Spark session; where it runs and what executors import, Spark's own settings say."""
+    from pyspark.sql import SparkSession  # noqa: PLC0415 - only on the nodes
 
     builder = SparkSession.builder.appName("sensors-job")
     for key, value in {**SESSION, **settings.spark}.items():
@@ -50,15 +51,15 @@ def build_session(settings: JobSettings) -> Any:  # noqa: ANN401 - pyspark comes
 
 
 def map_in_arrow(rows: Any, function: Any, schema: str) -> Any:  # noqa: ANN401 - pyspark
-    """Do what rows.mapInArrow(function, schema) does, without its needless demand for pandas on the driver.
+    """Do what rows.mapInArrow(function, schema) does, without its demand for pandas on the driver.
 
-    pandas would cost the driver some 40 MB. The executors' side of mapInArrow does not import it.
+    It would cost the driver some 40 MB, and nothing here uses it.
     """
-    from pyspark.sql import DataFrame  # type: ignore[import-not-found] # noqa: PLC0415 - only on the nodes
-    from pyspark.sql.pandas.functions import (  # type: ignore[import-not-found] # noqa: PLC0415 - only on the nodes
+    from pyspark.sql import DataFrame  # noqa: PLC0415 - only on the nodes
+    from pyspark.sql.pandas.functions import (  # noqa: PLC0415 - only on the nodes
         vectorized_udf,
     )
-    from pyspark.util import PythonEvalType  # type: ignore[import-not-found] # noqa: PLC0415 - only on the nodes
+    from pyspark.util import PythonEvalType  # noqa: PLC0415 - only on the nodes
 
     udf = vectorized_udf(function, schema, PythonEvalType.SQL_MAP_ARROW_ITER_UDF)
     column = udf(*[rows[name] for name in rows.columns])
@@ -107,7 +108,7 @@ class Job:
         )
 
     def _batch(self, messages: Any, batch_id: int) -> None:  # noqa: ANN401 - pyspark
-        """Write one micro-batch; any exception fails the query, and the next start resumes from the ledger."""
+        """Write one micro-batch; an exception fails the query, and the next start resumes from the ledger."""
         with self._busy:
             started = self._batch_started = time.monotonic()
             rules = read_rules(self._database)
@@ -153,7 +154,8 @@ class Job:
         if progress is None or progress["batchId"] == self._reported:
             return
         self._reported = progress["batchId"]
-        lag = kafka_source.lag(progress)
+        # As JSON, since pyspark makes texts of the offsets in the object itself.
+        lag = kafka_source.lag(json.loads(progress.json))
         if lag is not None:
             self._metrics.lag(lag)
 

@@ -49,7 +49,11 @@ def source_options(settings: JobSettings, offsets: Mapping[int, int]) -> dict[st
     }
 
 
-def available_offsets(jvm: Any, settings: KafkaSettings, topic: str) -> dict[int, tuple[int, int]]:  # noqa: ANN401 - py4j
+def available_offsets(
+    jvm: Any,  # noqa: ANN401 - py4j has no types
+    settings: KafkaSettings,
+    topic: str,
+) -> dict[int, tuple[int, int]]:
     """Return for each partition of `topic` its earliest offset and its end; `jvm` is the driver's."""
     admin_package = jvm.org.apache.kafka.clients.admin
     properties = jvm.java.util.HashMap()
@@ -72,18 +76,15 @@ def available_offsets(jvm: Any, settings: KafkaSettings, topic: str) -> dict[int
     return {partition: (earliest[partition], end[partition]) for partition in earliest}
 
 
-def _offsets(report: Any) -> dict[str, dict[str, int]] | None:  # noqa: ANN401 - a JSON value, or its text
-    return json.loads(report) if isinstance(report, str) else report
-
-
 def lag(progress: Mapping[str, Any]) -> int | None:
-    """Return how many messages the topic holds beyond a batch, from Spark's progress report; None if it says none."""
+    """Return how many messages lie beyond a batch by Spark's progress report; None if it doesn't say."""
     source = progress["sources"][0]
-    latest, end = (_offsets(source.get(name)) for name in ("latestOffset", "endOffset"))
+    latest, end = source.get("latestOffset"), source.get("endOffset")
     if not latest or not end:
         return None
-    return sum(
+    total: int = sum(
         offset - end.get(topic, {}).get(partition, 0)
         for topic, partitions in latest.items()
         for partition, offset in partitions.items()
     )
+    return total

@@ -1,4 +1,4 @@
-"""The command `sensors-job --config FILE`: runs until SIGTERM, or until the query fails (then it exits with 1)."""
+"""The command `sensors-job --config FILE`: runs until SIGTERM (exit 0), or until the query fails (exit 1)."""
 
 from __future__ import annotations
 

@@ -34,7 +34,9 @@ class Metrics:
         self._seconds = Histogram(
             "sensors_job_batch_seconds", "Duration of a batch", buckets=BUCKETS, registry=self.registry
         )
-        self._rules = Gauge("sensors_job_rules_version", "Version of the rules in use", registry=self.registry)
+        self._rules = Gauge(
+            "sensors_job_rules_version", "Version of the rules in use", registry=self.registry
+        )
         self._lag = Gauge(
             "sensors_job_lag_messages", "Messages in the topic beyond the last batch", registry=self.registry
         )

@@ -34,7 +34,7 @@ class RuleSet:
 
 
 def parse_rules(version: int, rows: Iterable[Mapping[str, Any]]) -> RuleSet:
-    """Turn the `rules` column of sensors.rule_versions into a RuleSet; ValueError for an unknown comparison."""
+    """Make a RuleSet of the `rules` in sensors.rule_versions; ValueError for an unknown comparison."""
     rules = tuple(
         Rule(
             rule_id=row["rule_id"],
@@ -48,7 +48,8 @@ def parse_rules(version: int, rows: Iterable[Mapping[str, Any]]) -> RuleSet:
     )
     for rule in rules:
         if rule.comparison not in _COMPARISONS:
-            message = f"rule {rule.rule_id}: comparison {rule.comparison!r} is none of {', '.join(_COMPARISONS)}"
+            known = ", ".join(_COMPARISONS)
+            message = f"rule {rule.rule_id}: comparison {rule.comparison!r} is none of {known}"
             raise ValueError(message)
     return RuleSet(version, rules)
 
@@ -77,8 +78,9 @@ def anomaly_line(rules: RuleSet) -> str:
     """
     lines = [
         f"CASE WHEN {condition(rule)} THEN concat_ws({text(chr(9))}, stamp, sensor_id, type, "
-        f"CAST(reading AS STRING), unit, {text(copy_field(rule.rule_id))}, {text(copy_field(rule.severity))}, "
-        f"{text(repr(rule.threshold))}, {text(str(rules.version))}, CAST(offset AS STRING)) || {text(chr(10))} END"
+        f"CAST(reading AS STRING), unit, {text(copy_field(rule.rule_id))}, "
+        f"{text(copy_field(rule.severity))}, {text(repr(rule.threshold))}, {text(str(rules.version))}, "
+        f"CAST(offset AS STRING)) || {text(chr(10))} END"
         for rule in rules.rules
     ]
     if not lines:

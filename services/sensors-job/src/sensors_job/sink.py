@@ -26,7 +26,7 @@ STATS = (
     "partition int, first_offset long, next_offset long, stored long, duplicates long, rejected long, "
     "anomalies long, merges long, reasons string, seconds double"
 )
-"""Schema of the one row that a task returns; `reasons` is JSON {reason: count}, `merges` counts slow paths."""
+"""Schema of a task's one row; `reasons` is JSON {reason: count}, `merges` counts slow paths."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class PartitionTask:
         cursor.execute(statements.LOCK, (self._target.topic, self._partition))
         row = cursor.fetchone()
         if row is None:
-            message = f"{self._target.topic}/{self._partition} has no row in sensors.ledger; the job makes it at its start"
+            message = f"{self._name} has no row in sensors.ledger; the job makes it at its start"
             raise LedgerError(message)
         self._first = self._next = row[0]
 
@@ -113,7 +113,9 @@ class PartitionTask:
         if not self._written:
             return
         sensors = sorted({*self._stored, *self._duplicates, *self._rejected})
-        columns = [[counts[s] for s in sensors] for counts in (self._stored, self._duplicates, self._rejected)]
+        columns = [
+            [counts[s] for s in sensors] for counts in (self._stored, self._duplicates, self._rejected)
+        ]
         cursor.execute(statements.COUNTS, (self._target.topic, self._partition, sensors, *columns))
         cursor.execute(statements.ADVANCE, (self._next, self._target.topic, self._partition))
 
@@ -133,6 +135,10 @@ class PartitionTask:
         }
         return pa.RecordBatch.from_pydict(row)
 
+    @property
+    def _name(self) -> str:
+        return f"{self._target.topic}/{self._partition}"
+
     def _names(self) -> dict[str, object]:
         return {
             "topic": self._target.topic,
@@ -142,7 +148,7 @@ class PartitionTask:
         }
 
     def _unseen(self, batch: Any) -> Any:  # noqa: ANN401 - no types
-        """Return `batch` from the ledger's next offset on; LedgerError unless it is one gapless run of offsets."""
+        """Return `batch` from the ledger's next offset on; LedgerError unless it is one gapless run."""
         if not batch.num_rows:
             return batch
         partitions, offsets = batch.column("partition"), batch.column("offset")
@@ -151,15 +157,15 @@ class PartitionTask:
             raise LedgerError(message)
         first = offsets[0].as_py()
         if len(offsets) > 1 and not pc.all(pc.equal(pc.pairwise_diff(offsets)[1:], 1)).as_py():
-            message = f"{self._target.topic}/{self._partition}: offsets after {first} have a gap"
+            message = f"{self._name}: offsets after {first} have a gap"
             raise LedgerError(message)
         if first > self._next:
-            message = f"{self._target.topic}/{self._partition}: got offset {first}, the ledger's next is {self._next}"
+            message = f"{self._name}: got offset {first}, the ledger's next is {self._next}"
             raise LedgerError(message)
         return batch.slice(min(self._next - first, batch.num_rows))
 
     def _measurements(self, cursor: Any, batch: Any) -> int | None:  # noqa: ANN401 - no types
-        """COPY the readings; on a repeated identity merge them through the stage and return how many were new."""
+        """COPY the readings; where an identity repeats, merge them instead and return how many were new."""
         lines = batch.column("measurement_line")
         cursor.execute("SAVEPOINT readings")
         try:
@@ -176,7 +182,7 @@ class PartitionTask:
         return None
 
     def _repeated(self, cursor: Any, batch: Any, inserted: int) -> bool:  # noqa: ANN401 - no types
-        """Count duplicates, stage other values as rejects with their original bytes; True if there are any."""
+        """Count duplicates; stage other values as rejects with their original bytes, True if there are any."""
         cursor.execute(statements.BOUNDS)
         bounds = cursor.fetchone()
         cursor.execute(statements.DUPLICATES, bounds)
@@ -185,7 +191,9 @@ class PartitionTask:
         conflicts = cursor.fetchall()
         accepted = batch.num_rows - batch.column("measurement_line").null_count
         if inserted + sum(duplicates.values()) + len(conflicts) != accepted:
-            message = f"{accepted} readings, but {inserted} new, {duplicates} repeated, {len(conflicts)} in conflict"
+            message = (
+                f"{accepted} readings, but {inserted} new, {duplicates} repeated, {conflicts} in conflict"
+            )
             raise LedgerError(message)
         for sensor_id, offset in conflicts:
             index = offset - self._next

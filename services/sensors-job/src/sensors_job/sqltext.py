@@ -7,7 +7,9 @@ import math
 
 def text(value: str) -> str:
     r"""Return `value` as a Spark SQL string literal, quotes and backslashes escaped."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'").replace("\t", "\\t").replace("\n", "\\n") + "'"
+    for character, escaped in (("\\", "\\\\"), ("'", "\\'"), ("\t", "\\t"), ("\n", "\\n")):
+        value = value.replace(character, escaped)
+    return f"'{value}'"
 
 
 def number(value: float) -> str:

@@ -60,8 +60,8 @@ ORDER BY source_offset, rule_id
 # A partition that an operator makes the job read again has its rejects already: they are not sent twice.
 REJECTS = """
 WITH new AS (
-    INSERT INTO sensors.rejects (reason, sensor_id, source_topic, source_partition, source_offset, appended_at,
-        key, value)
+    INSERT INTO sensors.rejects (reason, sensor_id, source_topic, source_partition, source_offset,
+        appended_at, key, value)
     SELECT reason, sensor_id, %(topic)s, %(partition)s, source_offset, appended_at, key, value
     FROM stage_rejects ORDER BY source_offset
     ON CONFLICT DO NOTHING
@@ -80,7 +80,8 @@ CLEAR = "TRUNCATE stage_measurements, stage_inserted, stage_anomalies, stage_rej
 COUNTS = """
 INSERT INTO sensors.counts AS c (topic, partition, sensor_id, stored, duplicates, rejected)
 SELECT %s, %s, sensor_id, stored, duplicates, rejected
-FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[]) AS n(sensor_id, stored, duplicates, rejected)
+FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[])
+    AS n(sensor_id, stored, duplicates, rejected)
 ORDER BY sensor_id
 ON CONFLICT (topic, partition, sensor_id) DO UPDATE SET
     stored = c.stored + excluded.stored,

@@ -1,16 +1,17 @@
 """The message contract (docs/message-contract.md) as Spark SQL expressions.
 
 Nearly every message takes the short way: one parse into typed columns, two patterns, no surprise. Only what
-fails there is parsed again, as VARIANT, to say why (or to be accepted after all: nested extra fields, spaces).
+fails there is parsed again, as VARIANT, to say why (or to accept it after all: nested extra fields, spaces).
 The short way is strict although from_json turns numbers into texts: no such text matches the id's pattern,
 the timestamp's pattern or a known type, which is why the words true, false and null are no sensor ids.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
-from sensors_job.sqltext import text
+from sensors_job.sqltext import number, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,7 @@ SENSOR_ID = r"\A[a-z][a-z0-9_.-]{0,63}\z"
 STAMP = r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?Z\z"
 # A bare NaN or Infinity is no JSON; for the second look it becomes a number beyond a double.
 _BARE = r"([:,\[]\s*)(?:NaN|-?Infinity)(?=\s*[,}\]])"
+SCHEMA = "sensor_id STRING, type STRING, value DOUBLE, unit STRING, timestamp STRING"
 _TEXTS = ("sensor_id", "type", "unit", "timestamp")
 
 Stage = list[str]
@@ -39,18 +41,25 @@ def _kind(name: str) -> str:
 def stages(limits: Limits, types: Mapping[str, str]) -> list[Stage]:
     """Return the projections from Kafka's columns to a judged row.
 
-    In: key, value, partition, offset, timestamp (the broker's time). Out, besides these: reason (null when the
+    In: key, value, partition, offset, timestamp (the broker's). Out, besides these: reason (null when the
     message is a valid reading), sensor_id ('' when unknown), type, unit, reading, stamp (the timestamp as
     sent), event_time.
     """
     source = ["key", "value", "partition", "offset", "timestamp"]
     size = "octet_length(value)"
-    parsed = "from_json(message, 'sensor_id STRING, type STRING, value DOUBLE, unit STRING, timestamp STRING', map('allowSingleQuotes', 'false'))"
     read = [
         *source,
         f"CASE WHEN {size} BETWEEN 1 AND {limits.max_value_bytes} THEN CAST(value AS STRING) END AS message",
     ]
-    parse = [*source, "message", f"{parsed} AS parsed"]
+    parse = [
+        *source,
+        "message",
+        f"from_json(message, {text(SCHEMA)}, map('allowSingleQuotes', 'false')) AS parsed",
+    ]
+    event_time = (
+        f"CASE WHEN parsed.timestamp RLIKE {text(STAMP)} AND left(parsed.timestamp, 4) <> '0000'"
+        " THEN TRY_CAST(parsed.timestamp AS TIMESTAMP) END"
+    )
     split = [
         *source,
         "message",
@@ -59,33 +68,37 @@ def stages(limits: Limits, types: Mapping[str, str]) -> list[Stage]:
         "parsed.unit AS unit",
         "parsed.value AS reading",
         "parsed.timestamp AS stamp",
-        f"CASE WHEN parsed.timestamp RLIKE {text(STAMP)} AND left(parsed.timestamp, 4) <> '0000'"
-        " THEN TRY_CAST(parsed.timestamp AS TIMESTAMP) END AS event_time",
+        f"{event_time} AS event_time",
     ]
     fields = ["sensor_id", "type", "unit", "reading", "stamp", "event_time"]
     ahead = "(unix_micros(event_time) - unix_micros(timestamp))"
-    units = "(" + " OR ".join(f"(type = {text(t)} AND unit = {text(u)})" for t, u in sorted(types.items())) + ")"
+    pairs = " OR ".join(f"(type = {text(t)} AND unit = {text(u)})" for t, u in sorted(types.items()))
+    units = f"({pairs})"
+    past, future = -limits.max_past_seconds * 1_000_000, limits.max_future_seconds * 1_000_000
     # A flat object that ends with its first brace: nothing can follow it, so from_json has read it all.
-    whole = "startswith(message, '{') AND locate('}', message) = char_length(message) AND is_valid_utf8(message)"
+    whole = (
+        "startswith(message, '{') AND locate('}', message) = char_length(message) AND is_valid_utf8(message)"
+    )
     good = (
-        f"{whole} AND reading BETWEEN -1.7976931348623157E308D AND 1.7976931348623157E308D"
-        f" AND {units} AND {_is_sensor_id('sensor_id')}"
-        f" AND {ahead} BETWEEN {-limits.max_past_seconds * 1_000_000} AND {limits.max_future_seconds * 1_000_000}"
+        f"{whole} AND reading BETWEEN {number(-sys.float_info.max)} AND {number(sys.float_info.max)}"
+        f" AND {units} AND {_is_sensor_id('sensor_id')} AND {ahead} BETWEEN {past} AND {future}"
     )
     quick = [*source, "message", *fields, f"coalesce({good}, false) AS good"]
     # Only rows that are not good cost anything here: an array of one, so that nothing may follow the object.
     bare = f"regexp_replace(message, {text(_BARE)}, '$11e999')"
     again = (
-        f"CASE WHEN NOT good AND is_valid_utf8(message) AND try_parse_json('{{\"a\":' || {bare} || '}}') IS NOT NULL"
+        "CASE WHEN NOT good AND is_valid_utf8(message)"
+        f" AND try_parse_json('{{\"a\":' || {bare} || '}}') IS NOT NULL"
         f" THEN try_parse_json('[' || {bare} || ']') END"
     )
     second = [*source, *fields, "good", f"{again} AS again"]
+    # Of a rejected message too, if its sensor can be told at all; coalesce, as unknown is not false.
+    known = f"coalesce({_kind('sensor_id')} = 'STRING' AND {_is_sensor_id('sensor_id')}, false)"
     judged = [
         *source,
         "good",
         *fields[1:],
-        f"CASE WHEN good THEN sensor_id WHEN again IS NOT NULL AND {_kind('sensor_id')} = 'STRING'"
-        f" AND {_is_sensor_id('sensor_id')} THEN sensor_id ELSE '' END AS sensor_id",
+        f"CASE WHEN good OR {known} THEN sensor_id ELSE '' END AS sensor_id",
         f"{_reason(limits, types, size, units, ahead)} AS reason",
     ]
     return [read, parse, split, quick, second, judged]
@@ -125,12 +138,13 @@ def measurement_line(hours: BusinessHours, rules_version: int) -> str:
     local = f"from_utc_timestamp(event_time, {text(hours.zone)})"
     days = ", ".join(str(day - 1) for day in sorted(set(hours.days)))
     business = (
-        f"CASE WHEN weekday({local}) IN ({days}) AND hour({local}) >= {hours.start} AND hour({local}) < {hours.end}"
-        " THEN 't' ELSE 'f' END"
+        f"CASE WHEN weekday({local}) IN ({days}) AND hour({local}) >= {hours.start}"
+        f" AND hour({local}) < {hours.end} THEN 't' ELSE 'f' END"
     )
     fields = (
         "stamp, sensor_id, type, CAST(reading AS STRING), CAST(partition AS STRING), CAST(offset AS STRING), "
-        f"CAST(timestamp AS STRING), CAST(weekday({local}) + 1 AS STRING), CAST(hour({local}) AS STRING), {business}"
+        f"CAST(timestamp AS STRING), CAST(weekday({local}) + 1 AS STRING), CAST(hour({local}) AS STRING), "
+        f"{business}"
     )
     return f"CASE WHEN reason IS NULL THEN concat_ws('\\t', {fields}, '{rules_version}') || '\\n' END"
 
@@ -140,7 +154,10 @@ def reject_line() -> str:
 
     Fields: reason, sensor_id, source_offset, appended_at, key and value as bytea in hex (or \N).
     """
-    key, value = (f"CASE WHEN {c} IS NULL THEN '\\\\N' ELSE '\\\\\\\\x' || hex({c}) END" for c in ("key", "value"))
+    key, value = (
+        f"CASE WHEN {column} IS NULL THEN '\\\\N' ELSE '\\\\\\\\x' || hex({column}) END"
+        for column in ("key", "value")
+    )
     return (
         "CASE WHEN reason IS NOT NULL THEN concat_ws('\\t', reason, sensor_id, CAST(offset AS STRING), "
         f"CAST(timestamp AS STRING), {key}, {value}) || '\\n' END"
