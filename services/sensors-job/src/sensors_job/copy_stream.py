@@ -19,14 +19,14 @@ def stream(column: Any) -> tuple[Any, int]:  # noqa: ANN401 - no types
 
     ValueError when the buffer holds other bytes than the values that aren't null.
     """
-    width = {pa.string(): "i", pa.large_string(): "q"}.get(column.type)
-    if width is None:
+    if column.type not in (pa.string(), pa.large_string()):
         message = f"expected a string column, got {column.type}"
         raise ValueError(message)
     if len(column) == 0 or column.null_count == len(column):
         return pa.BufferReader(b""), 0
     _, offsets, data = column.buffers()
-    positions = memoryview(offsets).cast(width)
+    view = memoryview(offsets)
+    positions = view.cast("i") if column.type == pa.string() else view.cast("q")
     start, end = positions[column.offset], positions[column.offset + len(column)]
     if pc.sum(pc.binary_length(column)).as_py() != end - start:
         message = "the buffer of a string column holds bytes that belong to no value"

@@ -182,7 +182,7 @@ class PartitionTask:
         return None
 
     def _repeated(self, cursor: Any, batch: Any, inserted: int) -> bool:  # noqa: ANN401 - no types
-        """Count duplicates; stage other values as rejects with their original bytes, True if there are any."""
+        """Count duplicates; stage other values as rejects with their bytes, True if there are any."""
         cursor.execute(statements.BOUNDS)
         bounds = cursor.fetchone()
         cursor.execute(statements.DUPLICATES, bounds)
