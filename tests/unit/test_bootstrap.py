@@ -124,6 +124,7 @@ def test_a_bare_machine_lists_every_kind_of_change() -> None:
         "git incus",
         "kernel.keys.maxkeys=2000",
         "/etc/subuid",
+        "kernel.keys.maxkeys=2000",
         "PID 1 is not systemd",
         "NAT",
         "storage pool",

@@ -117,4 +117,5 @@ def wait_reachable(topology: Topology, state: Path) -> None:
         silent = [reason for reason in pool.map(answers, topology.nodes) if reason]
     if silent:
         msg = f"no SSH within {REACHABLE_WITHIN} s:\n  " + "\n  ".join(silent)
+        msg += "\nThe nodes run; `make down` and `make start` restart them."
         raise MillraceError(msg)
