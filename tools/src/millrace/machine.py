@@ -14,8 +14,8 @@ DISK_FIRST = 16  # GiB for image, nodes and downloads of a new lab
 DISK_LATER = 2  # GiB that a lab which exists should still find free
 
 
-# Limits per user, and all containers have the same user ids. Linux has defaults for a few of them (tried: with
-# 200 keys, containers beyond the first 24 stopped while they started).
+# Limits per user, and all containers have the same user ids; Linux has defaults for a few containers (tried:
+# with 200 keys, those beyond the first 24 stopped while they started).
 KERNEL_LIMITS = {
     "fs.inotify.max_user_instances": 1024,
     "kernel.keys.maxbytes": 2_000_000,
