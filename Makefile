@@ -68,19 +68,25 @@ clean: ## Remove what was built in this clone (tool environment, linters' caches
 	@find . -name __pycache__ -prune -exec rm -rf {} + -o -name '*.egg-info' -prune -exec rm -rf {} +
 
 ##@ Tests
-.PHONY: check test molecule
-check: tools ## Everything that needs no node: linters, types, unit tests, Terraform (minutes)
+.PHONY: check check-lint check-types check-roles check-terraform check-unit test molecule
+check: check-lint check-types check-terraform check-unit check-roles ## All that needs no node (`make -k check` goes on after a failure)
+check-lint: tools
 	@$(MILLRACE) validate
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy tools/src tests/unit
-	@for service in services/*/; do (set -x; cd "$$service" && ../../.venv/bin/mypy --config-file ../../pyproject.toml src); done
 	.venv/bin/yamllint .
-	PATH="$(CURDIR)/.venv/bin:$$PATH" ansible-lint
 	git grep -lIE '^#!(/usr)?/bin/(env )?(ba)?sh' -- . ':!*.j2' | xargs .venv/bin/shellcheck
+check-types: tools
+	.venv/bin/mypy tools/src tests/unit
+	@for service in services/*/; do echo "mypy $$service"; \
+	  MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) .venv/bin/mypy "$${service}src"; done
+check-roles: tools
+	PATH="$(CURDIR)/.venv/bin:$$PATH" ansible-lint
+check-terraform: tools
 	$(TERRAFORM_ENV) $(TERRAFORM) fmt -check -recursive terraform
 	@$(TERRAFORM_ENV) $(TERRAFORM) -chdir=terraform/environments/lab init -backend=false -input=false >/dev/null
 	$(TERRAFORM_ENV) $(TERRAFORM) -chdir=terraform/environments/lab validate
+check-unit: tools
 	PYTHONPATH=$(subst $(space),:,$(SERVICES)) .venv/bin/pytest --import-mode=importlib tests/unit \
 	  $(wildcard services/*/tests tools/tests)
 test: ## All of check, then the lab: up, a second up that changes nothing, tests on it
@@ -102,4 +108,4 @@ role-docs: tools ## Write the roles' README.md from their argument specification
 	@$(MILLRACE) role-docs
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	  /^[a-z]+(-docs)?:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from millrace import image, incus, ssh, terraform
-from millrace.console import MillraceError, flag, say
+from millrace.console import CommandError, MillraceError, flag, say
 from millrace.current import choose, current_environment
 from millrace.paths import environment, repo_root, state_dir
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from millrace.topology import Topology
+
+STARTED_WITHIN = 60  # seconds
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,18 @@ def ensure_project(project: str, bridge: str) -> None:
         incus.incus("profile", "edit", "default", "--project", project, stdin=profile)
 
 
+def start_nodes(project: str, names: list[str]) -> None:
+    """Start nodes; also good where a daemon that has just come back is starting the same ones by itself."""
+    try:
+        incus.incus("start", "--project", project, *names)
+    except CommandError:
+        end = time.monotonic() + STARTED_WITHIN
+        while any(i.status != "Running" for i in incus.instances(project) if i.name in names):
+            if time.monotonic() > end:
+                raise
+            time.sleep(1)
+
+
 def reconcile(project: str, topology: Topology, tool: terraform.Terraform, state: Path) -> bool:
     """Put right what Terraform cannot see; tell whether anything had to be."""
     owner = owner_id(state)
@@ -109,7 +124,7 @@ def reconcile(project: str, topology: Topology, tool: terraform.Terraform, state
         incus.incus("resume", "--project", project, *found.frozen)
     if found.stopped:
         say(f"starting {', '.join(found.stopped)}")
-        incus.incus("start", "--project", project, *found.stopped)
+        start_nodes(project, found.stopped)
     if found.unlisted:
         say(f"not in the topology and left alone (`make destroy` removes them): {', '.join(found.unlisted)}")
     return bool(found.foreign or found.vanished or found.frozen or found.stopped)
@@ -198,7 +213,7 @@ def start_main(_argv: list[str]) -> int:
         incus.incus("resume", "--project", project, *found.frozen)
     if found.stopped:
         say(f"starting {', '.join(found.stopped)}")
-        incus.incus("start", "--project", project, *found.stopped)
+        start_nodes(project, found.stopped)
     ssh.wait_reachable(topology, state)
     say(f"all {len(topology.nodes)} nodes of {env} answer over SSH")
     return 0
