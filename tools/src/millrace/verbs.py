@@ -94,7 +94,7 @@ def diff_main(_argv: list[str]) -> NoReturn:
 def dev_main(argv: list[str]) -> NoReturn:
     """Put the working tree of one of our services onto its node, with debug logs."""
     name = choose("SERVICE", _argument(argv), OURS)
-    _play("site", "--tags", name, "-e", json.dumps({"python_service_debug": True}))
+    _play("site", "--tags", name, "-e", json.dumps({"millrace_debug": True}))
 
 
 def _argument(argv: Sequence[str]) -> str:
