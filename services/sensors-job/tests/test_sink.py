@@ -1,0 +1,170 @@
+"""The transaction of one partition, on a real database.
+
+Needs pyarrow and, in SENSORS_JOB_TEST_DATABASE, libpq's parameters as JSON: a throw-away database with the
+migrations applied, as a role with the rights of sensors_owner (docs/exactly-once.md says how).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from typing import Any
+
+import pytest
+
+pa = pytest.importorskip("pyarrow", reason="pyarrow is on the nodes")
+if "SENSORS_JOB_TEST_DATABASE" not in os.environ:
+    pytest.skip("SENSORS_JOB_TEST_DATABASE names no database", allow_module_level=True)
+
+import psycopg2  # noqa: E402 - after the skips
+
+from sensors_job.sink import LedgerError, Target, writer  # noqa: E402 - after the skips
+
+DATABASE = json.loads(os.environ["SENSORS_JOB_TEST_DATABASE"])
+COLUMNS = {
+    "partition": pa.int32(),
+    "offset": pa.int64(),
+    "reason": pa.string(),
+    "sensor_id": pa.string(),
+    "measurement_line": pa.string(),
+    "anomaly_line": pa.string(),
+    "reject_line": pa.string(),
+    "key": pa.binary(),
+    "value": pa.binary(),
+    "appended_ms": pa.int64(),
+}
+
+
+class Partition:
+    """Partition 0 of a topic that exists only in the ledger, with a sensor of its own."""
+
+    def __init__(self) -> None:
+        """Make the ledger's row."""
+        self.topic = f"test-{uuid.uuid4().hex}"
+        self.sensor = f"s{uuid.uuid4().hex}"
+        self.write = writer(Target(DATABASE, self.topic, "anomalies", "rejected"))
+        self.query("INSERT INTO sensors.ledger VALUES (%s, 0, 0) RETURNING 1", self.topic)
+
+    def query(self, statement: str, *arguments: object) -> list[Any]:
+        """Return the rows of one statement, run in a transaction of its own."""
+        with psycopg2.connect(**DATABASE) as connection, connection.cursor() as cursor:
+            cursor.execute(statement, arguments)
+            return list(cursor.fetchall())
+
+    def reading(self, offset: int, second: int, value: float, *, flagged: bool = False) -> dict[str, Any]:
+        """Return the row of a valid reading at 10:00 and `second` seconds."""
+        stamp = f"2026-11-21T10:00:{second:02}Z"
+        line = f"{stamp}\t{self.sensor}\tvoltage\t{value}\t0\t{offset}\t2026-11-21 10:01:00\t6\t10\tf\t1\n"
+        anomaly = f"{stamp}\t{self.sensor}\tvoltage\t{value}\tV\thigh\tinfo\t1.0\t1\t{offset}\n"
+        return {
+            "offset": offset,
+            "sensor_id": self.sensor,
+            "measurement_line": line,
+            "anomaly_line": anomaly if flagged else None,
+            "key": b"k",
+            "value": f"original {value}".encode(),
+        }
+
+    def reject(self, offset: int) -> dict[str, Any]:
+        """Return the row of a rejected message."""
+        line = f"empty\t{self.sensor}\t{offset}\t2026-11-21 10:01:00\t\\N\t\\\\x00ff\n"
+        return {"offset": offset, "reason": "empty", "sensor_id": self.sensor, "reject_line": line}
+
+    def batch(self, *rows: dict[str, Any]) -> Any:  # noqa: ANN401 - pyarrow has no types
+        """Return the record batch of `rows`."""
+        full = [{"partition": 0, "appended_ms": 1_795_255_260_000} | row for row in rows]
+        return pa.RecordBatch.from_pydict(
+            {name: pa.array([row.get(name) for row in full], kind) for name, kind in COLUMNS.items()}
+        )
+
+    def run(self, *batches: Any) -> dict[str, Any]:  # noqa: ANN401 - pyarrow has no types
+        """Write record batches as one task does; return its statistics."""
+        (stats,) = self.write(iter(batches))
+        row: dict[str, Any] = stats.to_pylist()[0]
+        return row
+
+    def state(self) -> tuple[int, tuple[int, int, int], int]:
+        """Return the next offset, the counts and the number of rows."""
+        (ledger,) = self.query("SELECT next_offset FROM sensors.ledger WHERE topic = %s", self.topic)
+        counts = self.query(
+            "SELECT stored, duplicates, rejected FROM sensors.counts WHERE topic = %s", self.topic
+        )
+        (rows,) = self.query("SELECT count(*) FROM sensors.measurements WHERE sensor_id = %s", self.sensor)
+        return ledger[0], counts[0] if counts else (0, 0, 0), rows[0]
+
+
+@pytest.fixture
+def partition() -> Partition:
+    return Partition()
+
+
+def test_a_batch_takes_effect_once_however_often_it_is_written(partition: Partition) -> None:
+    batch = partition.batch(
+        partition.reading(0, 0, 1.5, flagged=True), partition.reject(1), partition.reading(2, 1, 2.5)
+    )
+    assert partition.run(batch)["stored"] == 2
+    for _ in range(2):
+        assert partition.run(batch)["stored"] == 0
+    assert partition.state() == (3, (2, 0, 1), 2)
+    assert partition.query(
+        "SELECT count(*) FROM sensors.outbox WHERE value LIKE %s", f"%{partition.topic}%"
+    ) == [(2,)]
+
+
+def test_of_an_overlapping_batch_only_the_new_part_takes_effect(partition: Partition) -> None:
+    rows = [partition.reading(offset, offset, 1.0) for offset in range(6)]
+    partition.run(partition.batch(*rows[:3]))
+    stats = partition.run(partition.batch(*rows[1:5]), partition.batch(*rows[5:]))
+    assert (stats["first_offset"], stats["next_offset"], stats["merges"]) == (3, 6, 0)
+    assert partition.state() == (6, (6, 0, 0), 6)
+
+
+def test_duplicates_and_conflicts_within_a_batch_and_with_earlier_ones(partition: Partition) -> None:
+    partition.run(partition.batch(partition.reading(0, 0, 1.0)))
+    stats = partition.run(
+        partition.batch(
+            partition.reading(1, 0, 9.0, flagged=True),  # another value than stored
+            partition.reading(2, 1, 2.0, flagged=True),
+            partition.reading(3, 1, 2.0, flagged=True),  # repeats one of this batch
+        ),
+        partition.batch(partition.reading(4, 1, 3.0), partition.reading(5, 2, 4.0), partition.reject(6)),
+    )
+    assert (stats["merges"], json.loads(stats["reasons"])) == (2, {"conflicting_value": 2, "empty": 1})
+    assert partition.state() == (7, (3, 1, 3), 3)
+    rejects = partition.query(
+        "SELECT source_offset, reason, value FROM sensors.rejects WHERE source_topic = %s ORDER BY 1",
+        partition.topic,
+    )
+    assert [(offset, reason, bytes(value)) for offset, reason, value in rejects] == [
+        (1, "conflicting_value", b"original 9.0"),
+        (4, "conflicting_value", b"original 3.0"),
+        (6, "empty", b"\x00\xff"),
+    ]
+    anomalies = partition.query(
+        "SELECT source_offset FROM sensors.anomalies WHERE sensor_id = %s", partition.sensor
+    )
+    assert anomalies == [(2,)], "only of readings that were stored"
+
+
+@pytest.mark.parametrize("offsets", [(1, 2), (0, 2)])
+def test_a_gap_fails_and_leaves_nothing(partition: Partition, offsets: tuple[int, ...]) -> None:
+    with pytest.raises(LedgerError):
+        partition.run(partition.batch(*[partition.reading(offset, offset, 1.0) for offset in offsets]))
+    assert partition.state() == (0, (0, 0, 0), 0)
+
+
+def test_rows_of_two_partitions_fail(partition: Partition) -> None:
+    with pytest.raises(LedgerError, match="minPartitions"):
+        partition.run(
+            partition.batch(partition.reading(0, 0, 1.0), partition.reading(1, 1, 1.0) | {"partition": 1})
+        )
+
+
+def test_a_failure_after_the_copy_undoes_all_and_the_next_attempt_succeeds(partition: Partition) -> None:
+    good = partition.batch(partition.reading(0, 0, 1.0))
+    broken = partition.batch(partition.reject(1) | {"reject_line": "empty\tx\tno number\n"})
+    with pytest.raises(psycopg2.Error):
+        partition.run(good, broken)
+    assert partition.state() == (0, (0, 0, 0), 0)
+    assert partition.run(good, partition.batch(partition.reject(1)))["next_offset"] == 2
