@@ -87,7 +87,7 @@ check-terraform: tools
 	@$(TERRAFORM_ENV) $(TERRAFORM) -chdir=terraform/environments/lab init -backend=false -input=false >/dev/null
 	$(TERRAFORM_ENV) $(TERRAFORM) -chdir=terraform/environments/lab validate
 check-unit: tools
-	PYTHONPATH=$(subst $(space),:,$(SERVICES)) .venv/bin/pytest --import-mode=importlib tests/unit \
+	PYTHONPATH=tests/unit:$(subst $(space),:,$(SERVICES)) .venv/bin/pytest --import-mode=importlib tests/unit \
 	  $(wildcard services/*/tests tools/tests)
 test: ## All of check, then the lab: up, a second up that changes nothing, tests on it
 	@$(STDLIB) millrace.phases test

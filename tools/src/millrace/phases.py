@@ -146,8 +146,9 @@ def main(argv: list[str]) -> int:
     except MillraceError as error:
         say(f"make {argv[0]}: {error}")
         status = 1
-    say(f"{argv[0]}: {'done' if status == 0 else 'FAILED'}")
-    say(phases.summary())
+    if phases.durations:
+        say(f"{argv[0]}: {'done' if status == 0 else 'FAILED'}")
+        say(phases.summary())
     return status
 
 
