@@ -134,6 +134,7 @@ changes:
 """
 
 # Ansible wants the documentation above the imports.
+import logging  # noqa: E402
 from dataclasses import dataclass, field  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -186,6 +187,8 @@ ARGUMENTS: dict[str, Any] = {
 }
 _ITERATIONS = 8192
 _TIMEOUT_MS = 30000
+_LOGIN_MS = 4000
+_LOGIN_TRIES = 15
 
 
 class ClusterError(Exception):
@@ -314,6 +317,16 @@ def wanted_topics(params: dict[str, Any]) -> list[Topic]:
     ]
 
 
+class _Listener(logging.Handler):
+    """Notes whether the client's log speaks of a refused login."""
+
+    refused = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Look at one message."""
+        self.refused = self.refused or "SaslAuthenticationFailedError" in record.getMessage()
+
+
 class Cluster:
     """The cluster over its administration protocol."""
 
@@ -396,18 +409,33 @@ class Cluster:
         return set(self._client.describe_user_scram_credentials())
 
     def accepts(self, user: str, password: str) -> bool:
-        """Whether the user may log in with this password."""
+        """Whether the user may log in with this password; raises ClusterError where that can't be told.
+
+        kafka-python tries a refused login again until its time is over and then reports a timeout; only its
+        log tells a refusal from a broker that doesn't answer.
+        """
+        heard = _Listener()
+        log = logging.getLogger("kafka")
+        log.addHandler(heard)
         try:
-            client = self._admin.KafkaAdminClient(
-                **self._login,
-                sasl_plain_username=user,
-                sasl_plain_password=password,
-                bootstrap_timeout_ms=_TIMEOUT_MS,
-            )
-        except self._errors.SaslAuthenticationFailedError:
-            return False
-        client.close()
-        return True
+            for _ in range(_LOGIN_TRIES):
+                try:
+                    client = self._admin.KafkaAdminClient(
+                        **self._login,
+                        sasl_plain_username=user,
+                        sasl_plain_password=password,
+                        bootstrap_timeout_ms=_LOGIN_MS,
+                    )
+                except self._errors.KafkaError:
+                    if heard.refused:
+                        return False
+                else:
+                    client.close()
+                    return True
+        finally:
+            log.removeHandler(heard)
+        message = f"the brokers don't answer on {', '.join(self._login['bootstrap_servers'])}"
+        raise ClusterError(message)
 
     def apply_users(self, passwords: dict[str, str], removed: list[str]) -> None:
         """Set the passwords and remove users."""
