@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import json
 
+import probe
 import pytest
 
 from millrace import paths, remote, secrets
-from millrace.current import current_environment
 
 pytestmark = pytest.mark.lab
 
-ENVIRONMENT = current_environment()
-APPS = ENVIRONMENT.topology.members("apps")[0].name
-KAFKA = [
-    f"{node.name}:{ENVIRONMENT.catalogue.services['kafka'].ports['client'].first}"
-    for node in ENVIRONMENT.topology.members("kafka")
-]
-DATABASE = ENVIRONMENT.topology.members("timescaledb")[0].name
 SECRETS = secrets.read_vault(paths.state_dir() / "vault.yml", paths.vault_password_file())
-# Virtual environments on the node that have the client libraries.
-KAFKA_PYTHON = "/opt/millrace/sensors-generator/venv/bin/python"
+# An environment on the node that has the client library.
 POSTGRES_PYTHON = "/opt/millrace/sensors-relay/venv/bin/python"
 
 # Both scripts read their arguments on standard input, since a password must not be on a command line, and
@@ -49,24 +41,24 @@ except psycopg2.Error as error:
 
 def _send(topic: str, **client: object) -> str:
     base = {
-        "bootstrap_servers": KAFKA,
+        "bootstrap_servers": probe.BROKERS,
         "security_protocol": "SASL_SSL",
         "sasl_mechanism": "SCRAM-SHA-512",
         "ssl_cafile": "/etc/millrace/pki/ca.crt",
     }
     given = json.dumps({"topic": topic, "client": {**base, **client}})
-    return remote.run(APPS, [KAFKA_PYTHON, "-c", SEND], stdin=given).splitlines()[-1]
+    return remote.run(probe.APPS, [probe.KAFKA_PYTHON, "-c", SEND], stdin=given).splitlines()[-1]
 
 
 def _connect(**arguments: object) -> str:
     base = {
-        "host": DATABASE,
+        "host": probe.DATABASE,
         "dbname": "sensors",
         "user": "sensors_reader",
         "sslmode": "verify-full",
         "sslrootcert": "/etc/millrace/pki/ca.crt",
     }
-    return remote.run(APPS, [POSTGRES_PYTHON, "-c", CONNECT], stdin=json.dumps({**base, **arguments}))
+    return remote.run(probe.APPS, [POSTGRES_PYTHON, "-c", CONNECT], stdin=json.dumps({**base, **arguments}))
 
 
 def _relay(password: str) -> dict[str, str]:
@@ -129,7 +121,7 @@ def test_a_reader_may_not_write() -> None:
     script = CONNECT.replace("SELECT 1", "DELETE FROM sensors.outbox")
     given = json.dumps(
         {
-            "host": DATABASE,
+            "host": probe.DATABASE,
             "dbname": "sensors",
             "user": "sensors_reader",
             "sslmode": "verify-full",
@@ -137,4 +129,4 @@ def test_a_reader_may_not_write() -> None:
             "password": SECRETS["postgres_sensors_reader"],
         }
     )
-    assert "permission denied" in remote.run(APPS, [POSTGRES_PYTHON, "-c", script], stdin=given)
+    assert "permission denied" in remote.run(probe.APPS, [POSTGRES_PYTHON, "-c", script], stdin=given)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import probe
 import pytest
 
 from millrace import remote
 from millrace.catalogue import allowed_flows
-from millrace.current import current_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ENVIRONMENT = current_environment()
 
 # Prints for each "address port" line on standard input whether a packet came back: a connection or a refusal
 # means that the firewall let it through, silence that it did not.
@@ -38,20 +36,20 @@ with concurrent.futures.ThreadPoolExecutor(len(targets)) as pool:
 
 
 def _ports() -> Iterator[int]:
-    for service in ENVIRONMENT.catalogue.services.values():
+    for service in probe.ENVIRONMENT.catalogue.services.values():
         for port in service.ports.values():
             yield from {port.first, port.last}
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize("source", list(ENVIRONMENT.topology.nodes))
+@pytest.mark.parametrize("source", list(probe.ENVIRONMENT.topology.nodes))
 def test_a_node_reaches_what_the_catalogue_says_and_nothing_else(source: str) -> None:
-    nodes, topology = ENVIRONMENT.topology.nodes, ENVIRONMENT.topology
+    nodes, topology = probe.ENVIRONMENT.topology.nodes, probe.ENVIRONMENT.topology
     expected: dict[str, bool] = {}
     for target in nodes.values():
         if target.name == source:
             continue
-        flows = allowed_flows(nodes, ENVIRONMENT.catalogue, target.name, topology.operator_sources)
+        flows = allowed_flows(nodes, probe.ENVIRONMENT.catalogue, target.name, topology.operator_sources)
         open_to_us = {flow.port for flow in flows if nodes[source].address in flow.sources}
         for port in _ports():
             expected[f"{target.address} {port}"] = any(_within(port, opened) for opened in open_to_us)

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING
-
+import probe
 import pytest
 
 from millrace import remote, status
-from millrace.current import current_environment
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.lab
 
-ENVIRONMENT = current_environment()
-PATIENCE = 300
 READINGS_A_SECOND = 15.0
-
-
-def wait_until(what: str, condition: Callable[[], object]) -> None:
-    """Poll until the condition holds; fail with what was awaited after a generous time."""
-    give_up = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > give_up:
-            pytest.fail(f"waited {PATIENCE} s for {what}")
-        time.sleep(2)
 
 
 def main_pid(node: str, unit: str) -> int:
@@ -36,22 +19,22 @@ def main_pid(node: str, unit: str) -> int:
 
 def flowing() -> bool:
     """Tell whether everything is up and the database stores all that the generator sends."""
-    seen = status.collect(ENVIRONMENT)
+    seen = status.collect(probe.ENVIRONMENT)
     rate = float(seen.figures["per_second"]) if seen.figures else 0.0
     return seen.healthy and rate >= READINGS_A_SECOND
 
 
-@pytest.mark.parametrize("name", list(ENVIRONMENT.catalogue.services))
+@pytest.mark.parametrize("name", list(probe.ENVIRONMENT.catalogue.services))
 def test_a_killed_daemon_comes_back_and_readings_flow(name: str) -> None:
-    service = ENVIRONMENT.catalogue.services[name]
-    node = ENVIRONMENT.topology.members(service.group)[-1].name
-    wait_until(f"all readings being stored before {name} is killed", flowing)
+    service = probe.ENVIRONMENT.catalogue.services[name]
+    node = probe.ENVIRONMENT.topology.members(service.group)[-1].name
+    probe.wait_until(f"all readings being stored before {name} is killed", flowing)
     before = main_pid(node, service.unit)
     assert before
     remote.run(node, ["sudo", "systemctl", "kill", "-s", "KILL", "--kill-whom=main", service.unit])
 
-    wait_until(
+    probe.wait_until(
         f"{service.unit} having a new process on {node}",
         lambda: main_pid(node, service.unit) not in {0, before},
     )
-    wait_until(f"all readings being stored after {name} was killed", flowing)
+    probe.wait_until(f"all readings being stored after {name} was killed", flowing)
