@@ -40,7 +40,7 @@ def send(producer: KafkaProducer, topic: str, size: int) -> object:
     return producer.send(topic, key=b"key", value=b"x" * size).get(60)
 
 
-def read(user: str, topic: str, group: str) -> int:
+def read(user: str, topic: str, group: str | None) -> int:
     """Read one message and return its size."""
     consumer = KafkaConsumer(
         topic,
@@ -62,7 +62,6 @@ def main() -> None:
         acks="all",
         enable_idempotence=True,
         max_request_size=20_000_000,
-        buffer_memory=64_000_000,
         **settings("writer"),
     )
     send(producer, "big", SIX_MB)
@@ -75,7 +74,7 @@ def main() -> None:
         lambda: send(producer, "big", 7_000_000),
     )
     refused("a topic of somebody else", TopicRefusedError, lambda: send(producer, "foreign", 10))
-    refused("reading without the right to", TopicRefusedError, lambda: read("writer", "big", "reader-2"))
+    refused("reading without the right to", TopicRefusedError, lambda: read("writer", "big", None))
     refused("a group of somebody else", GroupAuthorizationFailedError, lambda: read("reader", "big", "other"))
     short = {"bootstrap_timeout_ms": 8000}
     refused("a wrong password", KafkaError, lambda: KafkaProducer(**settings("writer", "wrong"), **short))
