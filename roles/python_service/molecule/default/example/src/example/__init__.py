@@ -30,7 +30,7 @@ def main() -> None:
     class Handler(BaseHTTPRequestHandler):
         """Answers every request."""
 
-        def do_GET(self) -> None:  # noqa: N802 - the name that the standard library wants
+        def do_GET(self) -> None:
             """Answer with JSON."""
             answer = {
                 "pid": os.getpid(),
