@@ -28,8 +28,14 @@ WHEELS = {"path": "/cache/wheels", "key": "0" * 12}
 REGISTERED: dict[str, list[dict[str, Any]]] = {
     "jvm_app": [{"__jvm_app_artifact": {"path": "/cache/kafka.tar", "sha256": "0" * 64, "key": "0" * 12}}],
     "kafka": [{"__kafka_wheels": WHEELS}],
-    # The Spark job is a service of this role too, and passes a path on.
-    "python_service": [{"__python_service_artifact": WHEELS, "__spark_job_artifact": WHEELS}],
+    # The Spark job is a service of this role too, and passes on what it has learned.
+    "python_service": [
+        {
+            "__python_service_artifact": WHEELS,
+            "__spark_job_artifact": WHEELS,
+            "__spark_job_software": {"rc": 0, "stdout": "4.1.3-00000000\nvenv-0000000000000000"},
+        }
+    ],
     "timescaledb": [{"__timescaledb_edition": edition} for edition in ("apache", "community")],
     "pki/issue.yml: Write the certificates": [{"item": {"content": "certificate\n"}}],
     "spark/job.yml: Write the job's Spark settings": [{"__spark_job_artifact": WHEELS}],
