@@ -20,11 +20,13 @@ SERVICES := $(wildcard services/*/src)
 space := $(subst ,, )
 
 ##@ The platform
-.PHONY: up bootstrap provision deploy smoke
+.PHONY: up bootstrap validate provision deploy smoke
 up: ## From a bare machine to live data: bootstrap, provision, deploy, smoke
 	@$(STDLIB) millrace.phases up
 bootstrap: ## Prepare this machine (says what it will change, then asks; YES=1 goes on)
 	@$(STDLIB) millrace.bootstrap
+validate: tools ## Check topology and catalogue (before anything is contacted)
+	@$(MILLRACE) validate
 provision: bootstrap tools ## Make the nodes, or bring them in line with the topology
 	@$(MILLRACE) provision
 deploy: tools ## Bring the nodes in line with the roles (LIMIT= and TAGS= narrow it)
@@ -78,6 +80,9 @@ check-lint: tools
 	git grep -lIE '^#!(/usr)?/bin/(env )?(ba)?sh' -- . ':!*.j2' | xargs .venv/bin/shellcheck
 check-types: tools
 	.venv/bin/mypy tools/src tests/unit
+	cd tests/testinfra && ../../.venv/bin/mypy .
+	cd tests/e2e && ../../.venv/bin/mypy .
+	cd ansible && ../.venv/bin/mypy plugins/filter plugins/inventory plugins/modules vault_password.py
 	@for service in services/*/; do echo "mypy $$service"; \
 	  MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) .venv/bin/mypy "$${service}src"; done
 check-roles: tools

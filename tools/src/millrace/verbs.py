@@ -83,7 +83,7 @@ def produce_main(argv: list[str]) -> NoReturn:
 def restart_main(argv: list[str]) -> NoReturn:
     """Restart a service node by node, each healthy again before the next."""
     service = chosen_service(current_environment(), _argument(argv))
-    _play("restart", "-e", json.dumps({"service": service.name}))
+    _play("restart", "-e", json.dumps({"service": service.name, "service_group": service.group}))
 
 
 def diff_main(_argv: list[str]) -> NoReturn:
