@@ -18,15 +18,22 @@ POSTGRES_PYTHON = "/opt/millrace/sensors-relay/venv/bin/python"
 # Both scripts read their arguments on standard input, since a password must not be on a command line, and
 # print "ok" or the name of the exception.
 SEND = """
-import json, sys
+import json, logging, sys
 from kafka import KafkaProducer
+refused = []
+class Log(logging.Handler):
+    def emit(self, record):
+        if "SaslAuthenticationFailedError" in record.getMessage():
+            refused.append("SaslAuthenticationFailedError")
+logging.getLogger("kafka").addHandler(Log())
 given = json.load(sys.stdin)
 try:
     producer = KafkaProducer(acks="all", max_block_ms=15000, request_timeout_ms=10000, **given["client"])
     producer.send(given["topic"], b"{}").get(timeout=30)
     print("ok")
 except Exception as error:
-    print(type(error).__name__)
+    # The client tries a refused login again until its time is over: then only its log knows the reason.
+    print((refused or [type(error).__name__])[0])
 """
 CONNECT = """
 import json, sys, psycopg2
@@ -66,7 +73,7 @@ def _relay(password: str) -> dict[str, str]:
 
 
 def test_kafka_refuses_a_wrong_password() -> None:
-    assert "Auth" in _send("sensors.anomalies", **_relay("wrong"))
+    assert _send("sensors.anomalies", **_relay("wrong")) == "SaslAuthenticationFailedError"
 
 
 def test_kafka_refuses_a_client_without_a_password() -> None:
