@@ -201,7 +201,7 @@ class Sensors:
             BEGIN;
             DELETE FROM sensors.anomaly_rules WHERE rule_id LIKE '{self.prefix}%';
             WITH gone AS (DELETE FROM sensors.rejects WHERE source_topic = '{TOPIC}'
-                AND (source_partition, source_offset) IN ({places}) RETURNING *)
+                AND (source_partition, source_offset) IN (SELECT * FROM (VALUES {places}) AS own) RETURNING *)
             UPDATE sensors.counts c SET rejected = c.rejected - n.rejected
             FROM (SELECT source_partition, count(*) AS rejected FROM gone WHERE sensor_id = '' GROUP BY 1) n
             WHERE c.topic = '{TOPIC}' AND c.partition = n.source_partition AND c.sensor_id = '';
