@@ -64,7 +64,7 @@ def psql_main(_argv: list[str]) -> NoReturn:
 
 def consume_main(argv: list[str]) -> NoReturn:
     """Print a topic's messages as they come; FROM=beginning for all there are, MAX= to stop after so many."""
-    options = ["--topic", _argument(argv) or _no_topic(), "--property", "print.key=true"]
+    options = ["--topic", _argument(argv) or _no_topic(), "--formatter-property", "print.key=true"]
     if os.environ.get("FROM") == "beginning":
         options.append("--from-beginning")
     if count := os.environ.get("MAX"):
