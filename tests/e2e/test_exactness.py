@@ -59,7 +59,8 @@ def delete_checkpoint() -> None:
     directory = remote.run(probe.APPS, ["sudo", "python3", "-c", RUN_DIRECTORY]).strip()
     assert directory.startswith(("/run/", "/var/lib/")), directory
     remote.run(probe.APPS, ["sudo", "systemctl", "stop", "sensors-job.service"])
-    remote.run(probe.APPS, ["sudo", "find", directory, "-mindepth", "1", "-delete"])
+    # systemd has removed it already where it is the unit's runtime directory, and makes it again.
+    remote.run(probe.APPS, ["sudo", "rm", "-rf", "--", directory])
     remote.run(probe.APPS, ["sudo", "systemctl", "start", "sensors-job.service"])
 
 
