@@ -81,7 +81,7 @@ check-lint: tools
 check-types: tools
 	.venv/bin/mypy tools/src tests/unit
 	cd tests/testinfra && ../../.venv/bin/mypy .
-	cd tests/e2e && ../../.venv/bin/mypy .
+	cd tests/e2e && MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) ../../.venv/bin/mypy .
 	cd ansible && ../.venv/bin/mypy plugins/filter plugins/inventory plugins/modules vault_password.py
 	@for service in services/*/; do echo "mypy $$service"; \
 	  MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) .venv/bin/mypy "$${service}src"; done
