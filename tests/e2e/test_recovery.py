@@ -13,7 +13,7 @@ READINGS_A_SECOND = 15.0
 
 
 def main_pid(node: str, unit: str) -> int:
-    """Return the process of a unit, 0 while it has none or its node (whose SSH server may be it) is silent."""
+    """Return the process of a unit, 0 while it has none or its node does not answer."""
     command = ["systemctl", "show", "-P", "MainPID", unit]
     return int(remote.run_each({node: command})[node] or 0)
 
