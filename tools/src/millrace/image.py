@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUITE = "trixie"
-FALLBACK_MIRROR = "http://deb.debian.org/debian"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # The one list of what is in the base image.
 PACKAGES = (
@@ -86,11 +85,11 @@ def alias() -> str:
     return f"millrace-base-{recipe_hash()}"
 
 
-def mirror() -> str:
-    """Return the Debian mirror for the image: this machine's own, or Debian's default one on Ubuntu."""
+def mirror() -> str | None:
+    """Return this machine's own Debian mirror for the image; None (on Ubuntu) leaves it to mmdebstrap."""
     if read_os_release().id != "debian":
-        return FALLBACK_MIRROR
-    return debian_mirror(read_apt_sources()) or FALLBACK_MIRROR
+        return None
+    return debian_mirror(read_apt_sources())
 
 
 def _metadata() -> bytes:
@@ -117,12 +116,13 @@ def build(target: Path) -> None:
     words = ["mmdebstrap", "--mode=root", "--variant=important", f"--include={','.join(PACKAGES)}"]
     words += [f"--keyring={KEYRING}", "--quiet"]
     words += [f"--customize-hook={hook}" for hook in HOOKS]
-    status = stream(incus.root_command(*words, SUITE, str(partial), mirror()))
+    source = mirror()
+    status = stream(incus.root_command(*words, SUITE, str(partial), *([source] if source else [])))
     if status != 0:
         run(incus.root_command("rm", "-f", str(partial)))
         msg = (
             f"the base image could not be made (mmdebstrap: status {status}, its messages are above).\n"
-            f"It comes from the Debian mirror {mirror()}: can this machine reach it (apt-get update)?"
+            f"It comes from {source or 'the default Debian mirror'}: can this machine reach it (apt-get update)?"
         )
         raise MillraceError(msg)
     run(incus.root_command("mv", str(partial), str(target)))
@@ -136,7 +136,7 @@ def ensure() -> str:
         return name
     root = cache_dir() / "images" / f"{name}.tar"
     if not root.exists():
-        say(f"making the base image {name} from {mirror()} (about a minute)")
+        say(f"making the base image {name} from {mirror() or 'the default Debian mirror'} (about a minute)")
         build(root)
     metadata = root.with_name(f"{name}.metadata.tar")
     metadata.write_bytes(_metadata())
