@@ -122,7 +122,7 @@ def build(target: Path) -> None:
         run(incus.root_command("rm", "-f", str(partial)))
         msg = (
             f"the base image could not be made (mmdebstrap: status {status}, its messages are above).\n"
-            f"It comes from {source or 'the default Debian mirror'}: can this machine reach it (apt-get update)?"
+            f"It comes from {source or 'the default Debian mirror'}: is it in reach (apt-get update)?"
         )
         raise MillraceError(msg)
     run(incus.root_command("mv", str(partial), str(target)))
