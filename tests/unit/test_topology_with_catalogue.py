@@ -9,6 +9,8 @@ import yaml
 
 from millrace import paths, validation
 from millrace.catalogue import parse_catalogue
+from millrace.console import MillraceError
+from millrace.current import current_environment
 from millrace.topology import Topology, parse_topology
 from millrace.validation import check_memory, check_replication, check_together, load_environment
 from millrace.yamlio import InvalidInputError
@@ -126,10 +128,17 @@ def test_problems_of_both_files_are_told_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("env", paths.environments())
 def test_every_environment_in_the_repository_is_valid(env: str, capsys: pytest.CaptureFixture[str]) -> None:
-    root = paths.repo_root()
-    load_environment(root / "inventories" / env / "topology.yml", root / "ansible" / "catalogue.yml")
+    assert validation.named_environment(env).topology.environment == env
     assert validation.validate("nowhere") == 1
     assert f"there is no environment 'nowhere'; there are: {env}" in capsys.readouterr().err
+
+
+def test_the_current_environment_is_the_one_of_env(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENV", "lab")
+    assert current_environment().topology.environment == "lab"
+    monkeypatch.setenv("ENV", "../lab")
+    with pytest.raises(MillraceError, match=r"^ENV: there is no environment '\.\./lab'; there are: lab"):
+        current_environment()
 
 
 def test_validate_prints_one_problem_a_line(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from millrace.console import MillraceError
-from millrace.paths import environment, repo_root
-from millrace.validation import Environment, load_environment
+from millrace.paths import environment
+from millrace.validation import Environment, named_environment
 from millrace.yamlio import InvalidInputError
 
 if TYPE_CHECKING:
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
 
 def current_environment() -> Environment:
     """Return the environment; raise MillraceError with every problem of its topology or the catalogue."""
-    root = repo_root()
     try:
-        return load_environment(
-            root / "inventories" / environment() / "topology.yml", root / "ansible" / "catalogue.yml"
-        )
+        return named_environment(environment())
     except InvalidInputError as error:
         raise MillraceError("\n".join(error.problems)) from error
 

@@ -42,6 +42,15 @@ def load_environment(topology_path: Path, catalogue_path: Path) -> Environment:
     return Environment(topology, catalogue)
 
 
+def named_environment(env: str) -> Environment:
+    """Load an environment of this clone by its name. Raises InvalidInputError, also where there is none."""
+    known = paths.environments()
+    if env not in known:
+        raise InvalidInputError([f"ENV: there is no environment {env!r}; there are: {', '.join(known)}"])
+    root = paths.repo_root()
+    return load_environment(root / "inventories" / env / "topology.yml", root / "ansible" / "catalogue.yml")
+
+
 def check_together(topology: Topology, catalogue: Catalogue) -> list[str]:
     """Return what is wrong between a topology and a catalogue, each of them checked by itself before."""
     problems: list[str] = []
@@ -145,16 +154,13 @@ def machine_memory() -> int:
 
 def problems_of(env: str) -> list[str]:
     """Return everything that is wrong with an environment's topology, catalogue and replication factors."""
-    if env not in paths.environments():
-        return [f"ENV: there is no environment {env!r}; there are: {', '.join(paths.environments())}"]
     root = paths.repo_root()
-    inventory = root / "inventories" / env
     try:
-        topology = load_environment(inventory / "topology.yml", root / "ansible" / "catalogue.yml").topology
+        topology = named_environment(env).topology
         # In the order in which Ansible lets them win.
         places = [
             root / "roles/kafka/defaults",
-            inventory / "group_vars",
+            root / "inventories" / env / "group_vars",
             root / "ansible/playbooks/group_vars",
         ]
         factors = replication_factors(places)
