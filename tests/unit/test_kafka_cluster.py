@@ -4,30 +4,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from plugin_modules import load_module
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
-PATH = Path(__file__).parents[2] / "ansible/plugins/modules/kafka_cluster.py"
-
-
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("kafka_cluster", PATH)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["kafka_cluster"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-kafka_cluster: Any = load()
+kafka_cluster: Any = load_module("kafka_cluster")
 Topic = kafka_cluster.Topic
 
 

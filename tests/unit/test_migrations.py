@@ -2,29 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import pytest
+from plugin_modules import load_module
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
-MODULES = Path(__file__).parents[2] / "ansible" / "plugins" / "modules"
-
-
-def load(name: str) -> ModuleType:
-    """Import an Ansible module of ours, which is no part of a package."""
-    spec = importlib.util.spec_from_file_location(name, MODULES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-migrations = load("postgresql_migrations")
+migrations = load_module("postgresql_migrations")
 
 FIRST = {"0001_first.sql": "CREATE TABLE a ();"}
 BOTH = FIRST | {"0002_second.sql": "CREATE TABLE b ();"}

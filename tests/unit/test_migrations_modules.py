@@ -5,30 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import importlib.util
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from plugin_modules import load_module
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
-MODULES = Path(__file__).parents[2] / "ansible" / "plugins" / "modules"
-
-
-def load(name: str) -> ModuleType:
-    """Import an Ansible module of ours, which is no part of a package."""
-    spec = importlib.util.spec_from_file_location(name, MODULES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-accounts = load("postgresql_accounts")
-postgresql_reload = load("postgresql_reload")
+accounts = load_module("postgresql_accounts")
+postgresql_reload = load_module("postgresql_reload")
 
 # RFC 7677, section 3: user "user", password "pencil".
 SALT = base64.b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")
