@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -10,10 +10,8 @@ from millrace_common.config import ConfigError, parse_config
 from sensors_job import kafka_source
 from sensors_job.config import JobSettings
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 SECRET = 'se"cr\\et'  # noqa: S105 - no password of anything
+POSTGRES = {"host": "db-1", "database": "sensors", "username": "sensors_job"}
 
 
 def settings(**changes: object) -> dict[str, Any]:
@@ -24,7 +22,7 @@ def settings(**changes: object) -> dict[str, Any]:
             "username": "sensors-job",
             "password": SECRET,
         },
-        "database": {"host": "db-1", "ca_file": "/etc/ca.crt", "password": SECRET},
+        "postgres": POSTGRES | {"ca_file": "/etc/ca.crt", "password": SECRET},
         "http": {"port": 9303},
         "run_directory": "/run/sensors-job",
     }
@@ -39,12 +37,12 @@ def test_no_password_in_the_text_of_settings() -> None:
     ("changes", "message"),
     [
         (
-            {"database": {"host": "db-1", "password": "x"}},
-            "database.ca_file: is missing; verify-full needs it",
+            {"postgres": POSTGRES | {"password": "x"}},
+            "postgres.ca_file: is missing; verify-full needs it",
         ),
         (
-            {"database": {"host": "db-1", "ca_file": "/x"}},
-            "database.password: give exactly one of password and password_file",
+            {"postgres": POSTGRES | {"ca_file": "/x"}},
+            "postgres.password: give exactly one of password and password_file",
         ),
         ({"business_hours": {"zone": "Mars/Base"}}, "business_hours.zone: expected a time zone"),
         ({"business_hours": {"start": 9, "end": 9}}, "business_hours.end: expected more than start"),
@@ -55,15 +53,6 @@ def test_no_password_in_the_text_of_settings() -> None:
 def test_wrong_settings_are_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_config(settings(**changes), JobSettings)
-
-
-def test_a_password_file_is_read_without_its_line_feed(tmp_path: Path) -> None:
-    file = tmp_path / "password"
-    file.write_text("p w\n", encoding="utf-8")
-    database = {"host": "db-1", "ca_file": "/x", "password_file": str(file)}
-    parsed = parse_config(settings(database=database), JobSettings)
-    assert parsed.database.connect_arguments()["password"] == "p w"  # noqa: S105 - no password of anything
-    assert parsed.database.connect_arguments()["sslmode"] == "verify-full"
 
 
 def test_the_source_starts_at_the_ledger_with_one_task_a_partition() -> None:

@@ -7,23 +7,29 @@ import json
 import threading
 from typing import TYPE_CHECKING
 
+import psycopg2
 import pytest
 from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError  # type: ignore[import-untyped] # kafka-python has no type hints
 from prometheus_client import CollectorRegistry
 
-from millrace_common.config import ConfigError, parse_config
+from millrace_common.config import parse_config
 from sensors_relay import cli
-from sensors_relay.outbox import Row
+from sensors_relay.outbox import Outbox, Row
 from sensors_relay.relay import Relay
-from sensors_relay.settings import PostgresSettings, Settings
+from sensors_relay.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-POSTGRES = {"host": "db-1", "username": "sensors_relay", "password": "hush", "ca_file": "/ca.crt"}
 CONFIG = {
     "kafka": {"bootstrap_servers": ["kafka-1:9092"], "security_protocol": "PLAINTEXT"},
-    "postgres": POSTGRES,
+    "postgres": {
+        "host": "db-1",
+        "database": "sensors",
+        "username": "sensors_relay",
+        "password": "hush",
+        "ca_file": "/ca.crt",
+    },
     "http": {"port": 0},
 }
 
@@ -200,35 +206,11 @@ def test_metrics_tell_the_age_of_the_oldest_row() -> None:
     assert relay.age._value.get() == 7.5  # noqa: SLF001 - the way to a gauge's value
 
 
-def postgres(**changes: object) -> PostgresSettings:
-    return parse_config(POSTGRES | changes, PostgresSettings)
-
-
-def test_the_database_is_reached_over_verified_tls(tmp_path: Path) -> None:
-    arguments = postgres().connect_arguments()
-    assert (arguments["sslmode"], arguments["sslrootcert"], arguments["password"]) == (
-        "verify-full",
-        "/ca.crt",
-        "hush",
-    )
-    assert "hush" not in repr(postgres())
-    path = tmp_path / "password"
-    path.write_text("quiet\n")
-    assert postgres(password=None, password_file=str(path)).connect_arguments()["password"] == "quiet"  # noqa: S105 - an example
-
-
-@pytest.mark.parametrize(
-    ("changes", "line"),
-    [
-        ({"ca_file": None}, "ca_file: is missing; verify-full needs it"),
-        ({"password": None}, "password: give exactly one of password and password_file"),
-        ({"sslmode": "require"}, "sslmode: expected one of 'verify-full', 'disable', got \"require\""),
-    ],
-)
-def test_settings_name_the_wrong_key(changes: dict[str, object], line: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        postgres(**changes)
-    assert str(caught.value) == line
+def test_the_database_sees_who_is_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(psycopg2, "connect", lambda **arguments: asked.update(arguments))
+    Outbox(parse_config(CONFIG, Settings).postgres)
+    assert (asked["host"], asked["application_name"]) == ("db-1", "sensors-relay")
 
 
 def test_the_command_checks_its_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

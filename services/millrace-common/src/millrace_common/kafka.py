@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from millrace_common.config import ConfigError, setting
+from millrace_common.passwords import password_problems, read_password
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,8 +34,7 @@ class KafkaSettings:
         if self.security_protocol == "SASL_SSL":
             needed = {"ca_file": self.ca_file, "username": self.username}
             errors += [f"{key}: is missing; SASL_SSL needs it" for key, value in needed.items() if not value]
-            if (self.password is None) == (self.password_file is None):
-                errors.append("password: give exactly one of password and password_file")
+            errors += password_problems(self.password, self.password_file)
         if errors:
             raise ConfigError("\n".join(errors))
 
@@ -47,9 +46,7 @@ class KafkaSettings:
 
     def read_password(self) -> str:
         """Return the password, from `password_file` (without its last line feed) if that is set."""
-        if self.password_file is not None:
-            return Path(self.password_file).read_text(encoding="utf-8").rstrip("\n")
-        return self.password or ""
+        return read_password(self.password, self.password_file)
 
     def client_arguments(self) -> dict[str, Any]:
         """Return the connection's keyword arguments for KafkaProducer, KafkaConsumer or KafkaAdminClient."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - load_config reads the annotations at run time
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from millrace_common.config import ConfigError, setting
 from millrace_common.http import HttpSettings  # noqa: TC001 - as above
 from millrace_common.kafka import KafkaSettings  # noqa: TC001 - as above
+from millrace_common.postgres import PostgresSettings  # noqa: TC001 - as above
 
 DEFAULT_TYPES = {"temperature": "°C", "pressure": "hPa", "voltage": "V"}
 
@@ -22,45 +22,6 @@ class Topics:
     measurements: str = "sensors.measurements"
     anomalies: str = "sensors.anomalies"
     rejected: str = "sensors.rejected"
-
-
-@dataclass(frozen=True, repr=False)
-class DatabaseSettings:
-    """How to reach the database, for the driver and for every executor (`ca_file` is a path on both)."""
-
-    host: str
-    user: str = "sensors_job"
-    name: str = "sensors"
-    port: int = setting(5432, minimum=1, maximum=65535)
-    sslmode: Literal["verify-full", "disable"] = "verify-full"
-    ca_file: str | None = None
-    password: str | None = None
-    password_file: str | None = None
-
-    def __post_init__(self) -> None:
-        """Hold the keys against one another."""
-        errors = []
-        if self.sslmode == "verify-full" and not self.ca_file:
-            errors.append("ca_file: is missing; verify-full needs it")
-        if (self.password is None) == (self.password_file is None):
-            errors.append("password: give exactly one of password and password_file")
-        if errors:
-            raise ConfigError("\n".join(errors))
-
-    def connect_arguments(self) -> dict[str, Any]:
-        """Return libpq's parameters, the password among them: for memory and encrypted channels alone."""
-        password = self.password
-        if self.password_file is not None:
-            password = Path(self.password_file).read_text(encoding="utf-8").rstrip("\n")
-        arguments: dict[str, Any] = {
-            "host": self.host,
-            "port": self.port,
-            "dbname": self.name,
-            "user": self.user,
-            "password": password,
-            "sslmode": self.sslmode,
-        }
-        return arguments | ({"sslrootcert": self.ca_file} if self.ca_file else {})
 
 
 @dataclass(frozen=True)
@@ -101,7 +62,8 @@ class JobSettings:
     """All settings of the job; times in the unit that the name says."""
 
     kafka: KafkaSettings
-    database: DatabaseSettings
+    postgres: PostgresSettings
+    """For the driver and for every executor: `ca_file` is a path on both."""
     http: HttpSettings
     run_directory: str
     topics: Topics = field(default_factory=Topics)

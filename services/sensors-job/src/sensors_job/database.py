@@ -12,13 +12,6 @@ if TYPE_CHECKING:
 
 # A worker that hangs in mid-transaction would keep its partition's ledger row locked: the server ends it.
 _OPTIONS = "-c timezone=UTC -c idle_in_transaction_session_timeout=60s -c lock_timeout=120s -c jit=off"
-_KEEPALIVE: dict[str, Any] = {
-    "connect_timeout": 10,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
 _STAGES = """
 CREATE TEMP TABLE IF NOT EXISTS stage_measurements (
     event_time timestamptz, sensor_id text, type text, value double precision, source_partition integer,
@@ -58,7 +51,7 @@ def transaction(arguments: Mapping[str, Any], *, stages: bool) -> Iterator[Any]:
 
 
 def _connect(arguments: Mapping[str, Any], *, stages: bool) -> Any:  # noqa: ANN401 - no types
-    connection = psycopg2.connect(**arguments, **_KEEPALIVE, options=_OPTIONS, application_name="sensors-job")
+    connection = psycopg2.connect(**arguments, options=_OPTIONS)
     if stages:
         with connection, connection.cursor() as cursor:
             cursor.execute(_STAGES)

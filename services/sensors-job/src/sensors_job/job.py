@@ -80,7 +80,7 @@ class Job:
         """Prepare; start() begins to read."""
         self._settings = settings
         self._metrics = metrics
-        self._database = settings.database.connect_arguments()
+        self._database = settings.postgres.connect_arguments("sensors-job")
         self._stages = validation.stages(settings.limits, settings.types)
         topics = settings.topics
         self._write = writer(Target(self._database, topics.measurements, topics.anomalies, topics.rejected))

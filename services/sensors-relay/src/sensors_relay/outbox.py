@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import psycopg2
 
 if TYPE_CHECKING:
-    from sensors_relay.settings import PostgresSettings
+    from millrace_common.postgres import PostgresSettings
 
 # The running sum keeps a batch of large rows small; the subquery locks nothing, so that only rows that are
 # taken are locked. Rows that someone else holds are left to them.
@@ -42,7 +42,7 @@ class Outbox:
 
     def __init__(self, settings: PostgresSettings) -> None:
         """Connect."""
-        self._connection = psycopg2.connect(**settings.connect_arguments())
+        self._connection = psycopg2.connect(**settings.connect_arguments("sensors-relay"))
 
     def take(self, rows: int, size: int) -> list[Row]:
         """Lock and return the oldest rows, at most `rows` and (but for the last one) `size` bytes of values.
