@@ -9,7 +9,6 @@ import os
 import signal
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
@@ -19,19 +18,6 @@ from millrace_common import schemas
 from millrace_common.http import HealthServer, HttpSettings
 from millrace_common.logs import fields, setup_logging
 from millrace_common.stop import stop_on_signals
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def _logging_restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    logging.captureWarnings(capture=False)
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.mark.usefixtures("_logging_restored")
@@ -80,16 +66,12 @@ def test_health_and_metrics() -> None:
         assert get(server, "/else")[0] == 404
 
 
+@pytest.mark.usefixtures("_signals_restored")
 def test_stops_on_sigterm() -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        stop = stop_on_signals()
-        assert not stop.is_set()
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.wait(10)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    stop = stop_on_signals()
+    assert not stop.is_set()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.wait(10)
 
 
 READING = {

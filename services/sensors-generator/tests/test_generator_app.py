@@ -12,6 +12,7 @@ import pytest
 from kafka.errors import KafkaConnectionError, KafkaTimeoutError  # type: ignore[import-untyped] # kafka-python has no type hints
 from prometheus_client import CollectorRegistry
 
+from millrace_common import service
 from millrace_common.config import parse_config
 from sensors_generator import app, cli
 from sensors_generator.app import Generator
@@ -209,8 +210,8 @@ def test_health_tells_the_silence() -> None:
 def test_the_service_runs_to_its_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     producer = FakeProducer()
     monkeypatch.setattr(cli, "run", partial(app.run, connect_to=lambda _: producer))
-    monkeypatch.setattr(cli, "stop_on_signals", threading.Event)
-    monkeypatch.setattr(cli, "setup_logging", lambda _: None)
+    monkeypatch.setattr(service, "stop_on_signals", threading.Event)
+    monkeypatch.setattr(service, "setup_logging", lambda _: None)
     path = tmp_path / "config.json"
     kafka = {"bootstrap_servers": ["kafka-1:9092"], "security_protocol": "PLAINTEXT"}
     path.write_text(json.dumps({"kafka": kafka, "http": {"port": 0}, "limit": 6, "interval_ms": 1}))

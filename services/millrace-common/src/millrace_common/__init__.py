@@ -1,1 +1,1 @@
-"""What Millrace's services share: settings, JSON logs, health over HTTP, Kafka settings, message schemas."""
+"""What Millrace's services share: command line, settings, JSON logs, health over HTTP, message schemas."""

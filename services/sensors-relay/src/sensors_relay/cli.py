@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg2
@@ -13,10 +10,9 @@ from kafka import KafkaProducer  # type: ignore[import-untyped] # kafka-python h
 from kafka.errors import KafkaError  # type: ignore[import-untyped] # the same
 from prometheus_client import CollectorRegistry
 
-from millrace_common.config import ConfigError, load_config
 from millrace_common.http import HealthServer
-from millrace_common.logs import fields, setup_logging
-from millrace_common.stop import stop_on_signals
+from millrace_common.logs import fields
+from millrace_common.service import run_service
 from sensors_relay.outbox import Outbox
 from sensors_relay.relay import Producer, Relay
 from sensors_relay.settings import Settings
@@ -67,20 +63,4 @@ def run(settings: Settings, stop: threading.Event) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until SIGTERM, then 0; 1 after an error beyond recovery, 2 for wrong settings."""
-    parser = argparse.ArgumentParser(prog="sensors-relay", description="Publish the outbox to Kafka.")
-    parser.add_argument("--config", type=Path, required=True, help="the settings, a JSON file")
-    parser.add_argument("--check", action="store_true", help="only read the settings, then end")
-    options = parser.parse_args(arguments)
-    try:
-        settings = load_config(options.config, Settings)
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    if options.check:
-        return 0
-    setup_logging(settings.log_level)
-    try:
-        return run(settings, stop_on_signals())
-    except Exception:
-        log.exception("ended by an error")
-        return 1
+    return run_service("sensors-relay", "Publish the outbox to Kafka.", Settings, run, arguments)

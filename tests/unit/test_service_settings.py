@@ -1,0 +1,53 @@
+"""The settings that the playbooks give to our Python services are those that the services accept."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import rendering
+
+from millrace import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+(CONFIG,) = (
+    content[2]
+    for name, content in rendering.contents().items()
+    if name.startswith("python_service/configure")
+)
+USES = [use for use in rendering.uses() if use.role == "python_service"]
+
+
+def command(projects: list[str], entry: str) -> Callable[[list[str]], int]:
+    """Return the function behind the console script `entry`, which one of the projects declares."""
+    scripts: dict[str, str] = {}
+    for project in projects:
+        text = (Path(project) / "pyproject.toml").read_text(encoding="utf-8")
+        scripts |= tomllib.loads(text)["project"].get("scripts", {})
+    module, _, function = scripts[entry].partition(":")
+    found: Callable[[list[str]], int] = getattr(importlib.import_module(module), function)
+    return found
+
+
+@pytest.mark.parametrize("env", paths.environments())
+def test_each_service_accepts_its_settings(
+    env: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment = rendering.environment(env)
+    checked = set()
+    for use in USES:
+        for host in environment.inventory.list_hosts(use.hosts):
+            entry = environment.render(use, host.name, "{{ python_service_entry }}", {})
+            projects = environment.render(use, host.name, "{{ python_service_projects | to_json }}", {})
+            config = tmp_path / f"{entry}.json"
+            config.write_text(environment.render(use, host.name, CONFIG, {}), encoding="utf-8")
+            status = command(json.loads(projects), entry)(["--config", str(config), "--check"])
+            assert status == 0, capsys.readouterr().err
+            checked.add(entry)
+    assert checked >= {"sensors-generator", "sensors-job", "sensors-relay"}
