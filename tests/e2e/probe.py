@@ -207,6 +207,7 @@ class Sensors:
             WHERE c.topic = '{TOPIC}' AND c.partition = n.source_partition AND c.sensor_id = '';
             DELETE FROM sensors.measurements WHERE sensor_id LIKE '{self.prefix}-%';
             DELETE FROM sensors.anomalies WHERE sensor_id LIKE '{self.prefix}-%';
+            DELETE FROM sensors.sums_1m WHERE sensor_id LIKE '{self.prefix}-%';
             DELETE FROM sensors.counts WHERE sensor_id LIKE '{self.prefix}-%';
             COMMIT;
             """,  # noqa: S608 - our own text

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import probe
 import pytest
 
 from millrace import remote
+from sensors_generator.aggregates import PERIODS, aggregate
 from sensors_generator.stream import Item, scenario, span, summary
 
 if TYPE_CHECKING:
@@ -95,6 +97,7 @@ def test_every_message_takes_effect_exactly_once(sensors: probe.Sensors, fault: 
     check_counts(sensors, items)
     check_measurements(sensors, items)
     check_anomalies(sensors, items)
+    check_aggregates(sensors, items)
     check_rejects(sensors, items)
     check_topics(sensors, items, since)
 
@@ -156,6 +159,30 @@ def check_anomalies(sensors: probe.Sensors, items: list[Item]) -> None:
     expected = summary(items)["anomalies"]
     assert expected, "the stream has anomalies"
     assert sorted(found) == expected
+
+
+def check_aggregates(sensors: probe.Sensors, items: list[Item]) -> None:
+    """Check that the aggregates of every period are those of the stored readings, late ones included."""
+    stored = [
+        (reading, len(item.rules))
+        for item in items
+        if item.expected.outcome == "stored" and (reading := item.expected.reading)
+    ]
+    for name, period in PERIODS.items():
+        rows = probe.query(
+            "SELECT sensor_id, type, bucket, readings, minimum, maximum, mean, deviation, anomalies "  # noqa: S608 - our own text
+            f"FROM sensors.aggregates_{name} WHERE sensor_id LIKE '{sensors.prefix}-%'"
+        )
+        found = {
+            (row.pop("sensor_id"), row.pop("type"), datetime.fromisoformat(row.pop("bucket"))): row
+            for row in rows
+        }
+        # Sums are exact; only the last digit of what is derived from them may differ.
+        expected = {
+            key: asdict(made) | {"mean": pytest.approx(made.mean), "deviation": pytest.approx(made.deviation)}
+            for key, made in aggregate(stored, period).items()
+        }
+        assert found == expected, name
 
 
 def check_rejects(sensors: probe.Sensors, items: list[Item]) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -19,7 +21,9 @@ if "SENSORS_JOB_TEST_DATABASE" not in os.environ:
 
 import psycopg2  # noqa: E402 - after the skips
 
-from sensors_job.sink import LedgerError, Target, writer  # noqa: E402 - after the skips
+from sensors_job.database import STAGES  # noqa: E402 - after the skips
+from sensors_job.driver_database import backfill_aggregates  # noqa: E402 - after the skips
+from sensors_job.sink import LedgerError, PartitionTask, Target, writer  # noqa: E402 - after the skips
 
 DATABASE = json.loads(os.environ["SENSORS_JOB_TEST_DATABASE"])
 COLUMNS = {
@@ -33,7 +37,11 @@ COLUMNS = {
     "key": pa.binary(),
     "value": pa.binary(),
     "appended_ms": pa.int64(),
+    "type": pa.string(),
+    "minute": pa.int64(),
 }
+TEN = 1_795_255_200
+"""2026-11-21T10:00:00Z, in seconds since 1970."""
 
 
 class Partition:
@@ -53,13 +61,15 @@ class Partition:
             return list(cursor.fetchall())
 
     def reading(self, offset: int, second: int, value: float, *, flagged: bool = False) -> dict[str, Any]:
-        """Return the row of a valid reading at 10:00 and `second` seconds."""
-        stamp = f"2026-11-21T10:00:{second:02}Z"
+        """Return the row of a valid reading `second` seconds after ten o'clock."""
+        stamp = f"2026-11-21T10:{second // 60:02}:{second % 60:02}Z"
         line = f"{stamp}\t{self.sensor}\tvoltage\t{value}\t0\t{offset}\t2026-11-21 10:01:00\t6\t10\tf\t1\n"
         anomaly = f"{stamp}\t{self.sensor}\tvoltage\t{value}\tV\thigh\tinfo\t1.0\t1\t{offset}\n"
         return {
             "offset": offset,
             "sensor_id": self.sensor,
+            "type": "voltage",
+            "minute": TEN + second // 60 * 60,
             "measurement_line": line,
             "anomaly_line": anomaly if flagged else None,
             "key": b"k",
@@ -73,7 +83,7 @@ class Partition:
 
     def batch(self, *rows: dict[str, Any]) -> Any:  # noqa: ANN401 - pyarrow has no types
         """Return the record batch of `rows`."""
-        full = [{"partition": 0, "appended_ms": 1_795_255_260_000} | row for row in rows]
+        full = [{"partition": 0, "appended_ms": (TEN + 3600) * 1000} | row for row in rows]
         return pa.RecordBatch.from_pydict(
             {name: pa.array([row.get(name) for row in full], kind) for name, kind in COLUMNS.items()}
         )
@@ -92,6 +102,18 @@ class Partition:
         )
         (rows,) = self.query("SELECT count(*) FROM sensors.measurements WHERE sensor_id = %s", self.sensor)
         return ledger[0], counts[0] if counts else (0, 0, 0), rows[0]
+
+    def aggregates(self, period: str = "1m") -> list[tuple[Any, ...]]:
+        """Return the sensor's rows: seconds after ten, readings, minimum, maximum, mean, deviation, anomalies."""
+        return self.query(
+            f"SELECT (extract(epoch FROM bucket) - {TEN})::int, readings, minimum, maximum, mean, deviation, "  # noqa: S608 - our own text
+            f"anomalies FROM sensors.aggregates_{period} WHERE sensor_id = %s ORDER BY bucket",
+            self.sensor,
+        )
+
+    def mismatches(self) -> list[tuple[Any, ...]]:
+        """Return the sensor's minutes that are not what the raw rows add up to."""
+        return self.query("SELECT * FROM sensors.wrong_1m WHERE sensor_id = %s", self.sensor)
 
 
 @pytest.fixture
@@ -168,3 +190,71 @@ def test_a_failure_after_the_copy_undoes_all_and_the_next_attempt_succeeds(parti
         partition.run(good, broken)
     assert partition.state() == (0, (0, 0, 0), 0)
     assert partition.run(good, partition.batch(partition.reject(1)))["next_offset"] == 2
+
+
+def test_a_minute_is_recomputed_with_the_readings_of_earlier_batches(partition: Partition) -> None:
+    partition.run(partition.batch(partition.reading(0, 0, 220.1), partition.reading(1, 61, 230.0)))
+    partition.run(
+        partition.batch(partition.reading(2, 5, 220.3, flagged=True), partition.reading(3, 5, 220.3))
+    )
+    first, second = partition.aggregates()
+    assert first == (0, 2, 220.1, 220.3, 220.2, pytest.approx(0.02**0.5), 1)
+    assert second == (60, 1, 230.0, 230.0, 230.0, None, 0)
+    (hour,) = partition.aggregates("1h")
+    assert hour[:5] == (0, 3, 220.1, 230.0, pytest.approx(670.4 / 3))
+    assert partition.mismatches() == []
+
+
+def test_sums_are_exact_whatever_the_order(partition: Partition) -> None:
+    rows = [partition.reading(second, second, 0.1 + second / 100) for second in range(60)]
+    partition.run(partition.batch(*rows))
+    (sums,) = partition.query(
+        "SELECT total::text, squares::text FROM sensors.sums_1m WHERE sensor_id = %s", partition.sensor
+    )
+    assert [Decimal(text) for text in sums] == [Decimal("23.7"), Decimal("11.161")]
+
+
+def test_a_batch_that_fails_leaves_the_aggregates_alone(partition: Partition) -> None:
+    partition.run(partition.batch(partition.reading(0, 0, 1.0)))
+    broken = partition.batch(partition.reject(2) | {"reject_line": "empty\tx\tno number\n"})
+    with pytest.raises(psycopg2.Error):
+        partition.run(partition.batch(partition.reading(1, 1, 2.0)), broken)
+    assert [row[1] for row in partition.aggregates()] == [1]
+
+
+def test_two_tasks_with_readings_of_one_minute_add_up(partition: Partition) -> None:
+    """A sensor sent through two partitions breaks the contract; its aggregates are right all the same."""
+    other = Partition()
+    other.sensor = partition.sensor
+    with ThreadPoolExecutor() as pool:
+        for step in range(0, 40, 2):
+            pair = [
+                pool.submit(isolated, side, step // 2, step + index)
+                for index, side in enumerate((partition, other))
+            ]
+            for done in pair:
+                done.result()
+    assert sum(row[1] for row in partition.aggregates()) == 40
+    assert partition.mismatches() == []
+
+
+def isolated(side: Partition, offset: int, second: int) -> None:
+    """Write one reading over a connection of its own: the sink keeps one a process, here are two threads."""
+    with psycopg2.connect(**DATABASE) as connection, connection.cursor() as cursor:
+        cursor.execute(STAGES)
+        task = PartitionTask(Target(DATABASE, side.topic, "anomalies", "rejected"), 0)
+        task.begin(cursor)
+        task.write(cursor, side.batch(side.reading(offset, second, 1.0 + offset / 100)))
+        task.finish(cursor)
+
+
+def test_the_backfill_adds_up_what_no_job_has(partition: Partition) -> None:
+    partition.run(partition.batch(partition.reading(0, 0, 1.5, flagged=True), partition.reading(1, 90, 2.5)))
+    expected = partition.aggregates()
+    with psycopg2.connect(**DATABASE) as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM sensors.sums_1m WHERE sensor_id = %s", (partition.sensor,))
+        cursor.execute("DELETE FROM sensors.backfills")
+    assert partition.aggregates() == []
+    assert backfill_aggregates(DATABASE) >= 2
+    assert partition.aggregates() == expected
+    assert backfill_aggregates(DATABASE) == 0

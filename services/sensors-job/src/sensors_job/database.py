@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # A worker that hangs in mid-transaction would keep its partition's ledger row locked: the server ends it.
 _OPTIONS = "-c timezone=UTC -c idle_in_transaction_session_timeout=60s -c lock_timeout=120s -c jit=off"
-_STAGES = """
+STAGES = """
 CREATE TEMP TABLE IF NOT EXISTS stage_measurements (
     event_time timestamptz, sensor_id text, type text, value double precision, source_partition integer,
     source_offset bigint, appended_at timestamptz, weekday smallint, hour smallint, business_hours boolean,
@@ -25,6 +25,7 @@ CREATE TEMP TABLE IF NOT EXISTS stage_rejects (
     reason text, sensor_id text, source_offset bigint, appended_at timestamptz, key bytea, value bytea
 ) ON COMMIT DELETE ROWS;
 """
+"""The temporary tables of the sink, made once a connection."""
 
 # The process's connection. Spark reuses its Python workers, so this lives from batch to batch.
 _kept: dict[str, Any] = {}
@@ -54,5 +55,5 @@ def _connect(arguments: Mapping[str, Any], *, stages: bool) -> Any:  # noqa: ANN
     connection = psycopg2.connect(**arguments, options=_OPTIONS)
     if stages:
         with connection, connection.cursor() as cursor:
-            cursor.execute(_STAGES)
+            cursor.execute(STAGES)
     return connection

@@ -1,4 +1,4 @@
-"""What the driver itself asks the database: the ledger at the start, the rules before each batch."""
+"""What the driver itself asks the database: ledger and backfill at the start, the rules before each batch."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 _NEW = "INSERT INTO sensors.ledger (topic, partition, next_offset) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 _READ = "SELECT partition, next_offset FROM sensors.ledger WHERE topic = %s"
 _RULES = "SELECT version, rules FROM sensors.rule_versions ORDER BY version DESC LIMIT 1"
+_BACKFILL = "SELECT sensors.backfill_sums()"
 
 
 class OffsetError(RuntimeError):
@@ -43,6 +44,13 @@ def _newest(database: Mapping[str, Any]) -> tuple[int, Any] | None:
         cursor.execute(_RULES)
         row: tuple[int, Any] | None = cursor.fetchone()
         return row
+
+
+def backfill_aggregates(database: Mapping[str, Any]) -> int:
+    """Add up the readings from before there were aggregates, once ever; return the minutes written."""
+    with transaction(database, stages=False) as connection, connection.cursor() as cursor:
+        cursor.execute(_BACKFILL)
+        return int(cursor.fetchone()[0])
 
 
 def starting_offsets(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace_common.logs import fields
 from sensors_job import kafka_source, validation
-from sensors_job.driver_database import read_rules, starting_offsets
+from sensors_job.driver_database import backfill_aggregates, read_rules, starting_offsets
 from sensors_job.rules import anomaly_line
 from sensors_job.sink import STATS, Target, writer
 
@@ -95,6 +95,9 @@ class Job:
         topic = settings.topics.measurements
         available = kafka_source.available_offsets(spark.sparkContext._jvm, settings.kafka, topic)  # noqa: SLF001 - pyspark's only way to the JVM
         offsets = starting_offsets(self._database, topic, available)
+        minutes = backfill_aggregates(self._database)
+        if minutes:
+            log.info("added up earlier readings", extra=fields(minutes=minutes))
         log.info("starting at the ledger's offsets", extra=fields(topic=topic, offsets=offsets))
         reader = spark.readStream.format("kafka").options(**kafka_source.source_options(settings, offsets))
         checkpoint = fresh_checkpoint(Path(settings.run_directory))

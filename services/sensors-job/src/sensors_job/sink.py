@@ -77,6 +77,7 @@ class PartitionTask:
         self._rejected: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._anomalies = self._merges = 0
+        self._minutes: set[tuple[str, str, int]] = set()
 
     def begin(self, cursor: Any) -> None:  # noqa: ANN401 - psycopg2 has no types
         """Lock the ledger's row: from here to the commit no other task can write this partition."""
@@ -109,7 +110,7 @@ class PartitionTask:
         self._next += batch.num_rows
 
     def finish(self, cursor: Any) -> None:  # noqa: ANN401 - no types
-        """Write the counts and advance the ledger, unless everything had been written before."""
+        """Write counts and aggregates and advance the ledger, unless everything had been written before."""
         if not self._written:
             return
         sensors = sorted({*self._stored, *self._duplicates, *self._rejected})
@@ -117,6 +118,7 @@ class PartitionTask:
             [counts[s] for s in sensors] for counts in (self._stored, self._duplicates, self._rejected)
         ]
         cursor.execute(statements.COUNTS, (self._target.topic, self._partition, sensors, *columns))
+        self._aggregate(cursor)
         cursor.execute(statements.ADVANCE, (self._next, self._target.topic, self._partition))
 
     def stats(self, seconds: float) -> Any:  # noqa: ANN401 - no types
@@ -209,8 +211,22 @@ class PartitionTask:
             self._reasons["conflicting_value"] += len(conflicts)
         return bool(conflicts)
 
+    def _aggregate(self, cursor: Any) -> None:  # noqa: ANN401 - no types
+        """Recompute the minutes that this task's readings lie in, from all their raw rows."""
+        if not self._minutes:
+            return
+        sensors, types, seconds = (list(column) for column in zip(*sorted(self._minutes), strict=True))
+        touched = {"sensors": sensors, "types": types, "seconds": seconds}
+        cursor.execute(statements.TOUCH, touched)
+        cursor.execute(statements.RECOMPUTE, {**touched, "first": min(seconds), "end": max(seconds) + 60})
+
     def _count(self, batch: Any) -> None:  # noqa: ANN401 - no types
-        """Count accepted and rejected rows by sensor; a loop over sensors, not over rows."""
+        """Count accepted and rejected rows by sensor and note the minutes; no loop over rows."""
+        accepted = pa.table({name: batch.column(name) for name in ("sensor_id", "type", "minute")})
+        keys = accepted.filter(pc.is_valid(batch.column("minute"))).group_by(accepted.column_names)
+        self._minutes.update(
+            (row["sensor_id"], row["type"], row["minute"]) for row in keys.aggregate([]).to_pylist()
+        )
         reasons = batch.column("reason")
         table = pa.table({"sensor": batch.column("sensor_id"), "rejected": pc.is_valid(reasons)})
         groups = table.group_by("sensor").aggregate([("rejected", "count"), ("rejected", "sum")]).to_pydict()

@@ -88,3 +88,42 @@ ON CONFLICT (topic, partition, sensor_id) DO UPDATE SET
     duplicates = c.duplicates + excluded.duplicates,
     rejected = c.rejected + excluded.rejected
 """
+
+# Makes the rows of the minutes that a task touched and locks them, in the order of their keys: another task
+# that wants one of them waits here, so that whoever comes second recomputes with the first one's readings.
+TOUCH = """
+INSERT INTO sensors.sums_1m AS s (bucket, sensor_id, type)
+SELECT to_timestamp(second), sensor_id, type
+FROM unnest(%(sensors)s::text[], %(types)s::text[], %(seconds)s::bigint[]) AS t(sensor_id, type, second)
+ORDER BY sensor_id, type, second
+ON CONFLICT (sensor_id, type, bucket) DO UPDATE SET readings = s.readings
+"""
+
+# A statement of its own, since its snapshot must be younger than the locks. The bounds leave out chunks.
+RECOMPUTE = """
+UPDATE sensors.sums_1m s SET
+    readings = n.readings, minimum = n.minimum, maximum = n.maximum, total = n.total, squares = n.squares,
+    anomalies = n.anomalies
+FROM (
+    SELECT t.bucket, t.sensor_id, t.type, m.*, a.*
+    FROM (SELECT to_timestamp(second) AS bucket, sensor_id, type
+          FROM unnest(%(sensors)s::text[], %(types)s::text[], %(seconds)s::bigint[])
+              AS u(sensor_id, type, second)) t
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS readings, min(value) AS minimum, max(value) AS maximum,
+            coalesce(sum(value::numeric), 0) AS total,
+            coalesce(sum(value::numeric * value::numeric), 0) AS squares
+        FROM sensors.measurements r
+        WHERE r.sensor_id = t.sensor_id AND r.type = t.type
+        AND r.event_time >= t.bucket AND r.event_time < t.bucket + interval '1 minute'
+        AND r.event_time >= to_timestamp(%(first)s) AND r.event_time < to_timestamp(%(end)s)) m
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS anomalies
+        FROM sensors.anomalies f
+        WHERE f.sensor_id = t.sensor_id AND f.type = t.type
+        AND f.event_time >= t.bucket AND f.event_time < t.bucket + interval '1 minute'
+        AND f.event_time >= to_timestamp(%(first)s) AND f.event_time < to_timestamp(%(end)s)) a
+) n
+WHERE s.sensor_id = n.sensor_id AND s.type = n.type AND s.bucket = n.bucket
+AND s.bucket >= to_timestamp(%(first)s) AND s.bucket < to_timestamp(%(end)s)
+"""

@@ -167,7 +167,8 @@ def reject_line() -> str:
 def sink_columns(hours: BusinessHours, rules_version: int, anomaly_line: str) -> Stage:
     """Return the last projection: what the tasks get, as sensors_job.sink names it.
 
-    key and value travel with accepted rows only, for those few that the database finds in conflict.
+    key and value travel with accepted rows only, for those few that the database finds in conflict. minute is
+    where the reading's minute begins, in seconds since 1970; null, as type, for a rejected row.
     """
     return [
         "partition",
@@ -180,4 +181,6 @@ def sink_columns(hours: BusinessHours, rules_version: int, anomaly_line: str) ->
         "CASE WHEN reason IS NULL THEN key END AS key",
         "CASE WHEN reason IS NULL THEN value END AS value",
         "unix_millis(timestamp) AS appended_ms",
+        "CASE WHEN reason IS NULL THEN type END AS type",
+        "CASE WHEN reason IS NULL THEN unix_seconds(date_trunc('MINUTE', event_time)) END AS minute",
     ]
