@@ -104,7 +104,7 @@ class Partition:
         return ledger[0], counts[0] if counts else (0, 0, 0), rows[0]
 
     def aggregates(self, period: str = "1m") -> list[tuple[Any, ...]]:
-        """Return the sensor's rows: seconds after ten, readings, minimum, maximum, mean, deviation, anomalies."""
+        """Return rows of seconds after ten, readings, minimum, maximum, mean, deviation, anomalies."""
         return self.query(
             f"SELECT (extract(epoch FROM bucket) - {TEN})::int, readings, minimum, maximum, mean, deviation, "  # noqa: S608 - our own text
             f"anomalies FROM sensors.aggregates_{period} WHERE sensor_id = %s ORDER BY bucket",
