@@ -21,6 +21,7 @@ if "SENSORS_JOB_TEST_DATABASE" not in os.environ:
 
 import psycopg2  # noqa: E402 - after the skips
 
+from sensors_job import statements  # noqa: E402 - after the skips
 from sensors_job.database import STAGES  # noqa: E402 - after the skips
 from sensors_job.driver_database import backfill_aggregates  # noqa: E402 - after the skips
 from sensors_job.sink import LedgerError, PartitionTask, Target, writer  # noqa: E402 - after the skips
@@ -193,7 +194,8 @@ def test_a_failure_after_the_copy_undoes_all_and_the_next_attempt_succeeds(parti
 
 
 def test_a_minute_is_recomputed_with_the_readings_of_earlier_batches(partition: Partition) -> None:
-    partition.run(partition.batch(partition.reading(0, 0, 220.1), partition.reading(1, 61, 230.0)))
+    partition.run(partition.batch(partition.reading(0, 0, 220.1), partition.reading(1, 60, 230.0)))
+    assert partition.mismatches() == []
     partition.run(
         partition.batch(partition.reading(2, 5, 220.3, flagged=True), partition.reading(3, 5, 220.3))
     )
@@ -224,28 +226,41 @@ def test_a_batch_that_fails_leaves_the_aggregates_alone(partition: Partition) ->
 
 def test_two_tasks_with_readings_of_one_minute_add_up(partition: Partition) -> None:
     """A sensor sent through two partitions breaks the contract; its aggregates are right all the same."""
+    partition.run(partition.batch(partition.reading(0, 0, 1.0)))
     other = Partition()
     other.sensor = partition.sensor
-    with ThreadPoolExecutor() as pool:
-        for step in range(0, 40, 2):
-            pair = [
-                pool.submit(isolated, side, step // 2, step + index)
-                for index, side in enumerate((partition, other))
-            ]
-            for done in pair:
-                done.result()
-    assert sum(row[1] for row in partition.aggregates()) == 40
+    minute = {"sensors": [partition.sensor], "types": ["voltage"], "seconds": [TEN]}
+    with psycopg2.connect(**DATABASE) as connection, ThreadPoolExecutor(max_workers=1) as pool:
+        with connection.cursor() as cursor:
+            first = started(cursor, partition, partition.reading(1, 1, 2.0))
+            cursor.execute(statements.TOUCH, minute)  # as finish() is about to do
+            second = pool.submit(one_task, other, other.reading(0, 2, 3.0))
+            waits = "SELECT FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
+            while not partition.query(waits, other.topic):
+                assert not second.done(), "it went on without the first one's reading"
+            first.finish(cursor)
+        connection.commit()
+        second.result()
+    assert [row[1] for row in partition.aggregates()] == [3]
     assert partition.mismatches() == []
 
 
-def isolated(side: Partition, offset: int, second: int) -> None:
-    """Write one reading over a connection of its own: the sink keeps one a process, here are two threads."""
-    with psycopg2.connect(**DATABASE) as connection, connection.cursor() as cursor:
-        cursor.execute(STAGES)
-        task = PartitionTask(Target(DATABASE, side.topic, "anomalies", "rejected"), 0)
-        task.begin(cursor)
-        task.write(cursor, side.batch(side.reading(offset, second, 1.0 + offset / 100)))
-        task.finish(cursor)
+def one_task(side: Partition, row: dict[str, Any]) -> None:
+    """Write one row in a transaction of its own connection, which is named by the topic."""
+    with (
+        psycopg2.connect(**DATABASE, application_name=side.topic) as connection,
+        connection.cursor() as cursor,
+    ):
+        started(cursor, side, row).finish(cursor)
+
+
+def started(cursor: Any, side: Partition, row: dict[str, Any]) -> PartitionTask:  # noqa: ANN401 - no types
+    """Return a task that has written one row."""
+    cursor.execute(STAGES)
+    task = PartitionTask(Target(DATABASE, side.topic, "anomalies", "rejected"), 0)
+    task.begin(cursor)
+    task.write(cursor, side.batch(row))
+    return task
 
 
 def test_the_backfill_adds_up_what_no_job_has(partition: Partition) -> None:
