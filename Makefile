@@ -37,9 +37,11 @@ smoke: tools ## Wait until every service is healthy and readings are being store
 	@$(MILLRACE) smoke
 
 ##@ Everyday
-.PHONY: status ssh logs psql consume produce restart diff dev
+.PHONY: status footprint ssh logs psql consume produce restart diff dev
 status: tools ## Nodes, services, readings a second, lag, rows, anomalies, rejects (WATCH=10 repeats it)
 	@$(MILLRACE) status
+footprint: tools ## Memory (PSS) and processor time of each service, measured for SECONDS=60
+	@$(MILLRACE) footprint $(SECONDS)
 ssh: tools ## A shell on a node: NODE=kafka-1 (CMD='uptime' runs a command)
 	@$(MILLRACE) ssh '$(NODE)' $(if $(CMD),'$(CMD)')
 logs: tools ## Follow a service's journal: SERVICE=kafka

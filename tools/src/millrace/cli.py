@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "down": ("millrace.lab:down_main", "stop the nodes and keep their data"),
     "start": ("millrace.lab:start_main", "start the nodes again"),
     "status": ("millrace.status:main", "nodes, services, readings a second, lag, rows, anomalies, rejects"),
+    "footprint": ("millrace.footprint:main", "memory and processor time of each service"),
     "smoke": ("millrace.status:smoke_main", "wait until everything is active and readings are being stored"),
     "logs": ("millrace.verbs:logs_main", "follow the journal of a service on all its nodes"),
     "psql": ("millrace.verbs:psql_main", "open psql on the database"),
