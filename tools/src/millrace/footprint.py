@@ -1,7 +1,7 @@
 """``millrace footprint``: the memory and the processor time that each service takes, measured on the nodes.
 
-Memory is the proportional set size (PSS): a page that several processes share counts once over all of them, so
-the services' figures add up. Processor time is that of the processes that lived through the whole measurement.
+Memory is the proportional set size (PSS): a page that several processes share counts once over all of
+them, so the services' figures add up. Processor time is that of processes that lived through all of it.
 """
 
 from __future__ import annotations
