@@ -181,6 +181,28 @@ def test_wheelhouse_key_follows_sources_and_not_what_builds_leave(tmp_path: Path
     assert key_of(WheelhouseRecipe("app", projects=[project], python_version="3.14")) != key_of(recipe)
 
 
+def test_wheelhouse_of_several_locks_has_what_each_of_them_names(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def pip(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        del cwd, env
+        asked.append(command[command.index("--requirement") + 1])
+        return subprocess.CompletedProcess(command, 0, "")
+
+    locks = [tmp_path / name for name in ("own.lock", "empty.lock", "debugger.lock")]
+    for lock, text in zip(
+        locks, ("# Ours\na==1 --hash=sha256:1\n", "# none\n", "b==2 --hash=sha256:2\n"), strict=True
+    ):
+        lock.write_text(text, encoding="utf-8")
+    made = obtain(WheelhouseRecipe("app", locks), tmp_path / "cache", pip)
+    assert asked == [str(locks[0]), str(locks[2])]
+    with tarfile.open(made.path) as archive:
+        member = archive.extractfile("requirements.txt")
+        assert member
+        assert member.read() == b"a==1 --hash=sha256:1\nb==2 --hash=sha256:2\n"
+    assert key_of(WheelhouseRecipe("app", locks[:1])) != made.key
+
+
 def test_project_without_pyproject_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"artefact app: .* has no pyproject\.toml"):
         obtain(WheelhouseRecipe("app", projects=[tmp_path]), tmp_path / "cache")

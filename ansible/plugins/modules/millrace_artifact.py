@@ -29,8 +29,10 @@ options:
     description: With O(kind=jvm), path of the file with a line of SHA-256 and name for each jar.
     type: path
   requirements:
-    description: With O(kind=wheelhouse), path of a complete lock with hashes.
-    type: path
+    description: With O(kind=wheelhouse), paths of locks with hashes, which together name all that is needed.
+    type: list
+    elements: path
+    default: []
   projects:
     description: With O(kind=wheelhouse), folders of Python projects to build wheels of.
     type: list
@@ -98,7 +100,7 @@ ARGUMENTS: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "pom": {"type": "path"},
     "lock": {"type": "path"},
-    "requirements": {"type": "path"},
+    "requirements": {"type": "list", "elements": "path", "default": []},
     "projects": {"type": "list", "elements": "path", "default": []},
     "python_version": {"type": "str", "default": "3.13"},
     "version": {"type": "str"},
@@ -127,7 +129,7 @@ def main() -> None:
     elif params["kind"] == "pyspark":
         recipe = artifacts.PysparkRecipe(params["version"], params["sha256"], params["name"])
     else:
-        requirements = Path(params["requirements"]) if params["requirements"] else None
+        requirements = [Path(lock) for lock in params["requirements"]]
         projects = [Path(project) for project in params["projects"]]
         recipe = artifacts.WheelhouseRecipe(params["name"], requirements, projects, params["python_version"])
     cache = Path(params["cache"]) if params["cache"] else cache_dir() / "artifacts"

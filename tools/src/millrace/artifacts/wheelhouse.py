@@ -27,11 +27,11 @@ _REPRODUCIBLE = {"SOURCE_DATE_EPOCH": "946684800", "PYTHONHASHSEED": "0"}
 
 @dataclass(frozen=True)
 class WheelhouseRecipe:
-    """The wheels that ``requirements`` pins with hashes, and those built from local ``projects``."""
+    """The wheels that ``requirements`` pin with hashes, and those built from local ``projects``."""
 
     name: str
-    requirements: Path | None = None
-    """Lines ``name==version --hash=sha256:…``, all that is installed; made by lock_wheels."""
+    requirements: Sequence[Path] = ()
+    """Locks with lines ``name==version --hash=sha256:…``, together all that is installed; see lock_wheels."""
     projects: Sequence[Path] = ()
     """Folders with a pyproject.toml whose wheels are built here."""
     python_version: str = "3.13"
@@ -48,19 +48,20 @@ class WheelhouseRecipe:
         )
 
     def inputs(self) -> dict[str, str]:
-        """Cover the lock, the projects' sources and the target."""
+        """Cover the locks, the projects' sources and the target."""
         projects = {f"project {path.name}": tree_sha256(path) for path in self.projects}
-        lock = file_sha256(self.requirements) if self.requirements else ""
+        lock = " ".join(file_sha256(path) for path in self.requirements)
         target = f"{self.python_version} {' '.join(self.platforms)}"
         return {"lock": lock, "target": target, "version": _RECIPE, **projects}
 
     def make(self, tree: Path, work: Path, run: Runner) -> None:
         """Fetch what is pinned, build what is ours, and write the requirements of both."""
         lines = []
-        if self.requirements and _requirement_lines(self.requirements):
-            arguments = ["--require-hashes", "--no-deps", "--requirement", str(self.requirements.resolve())]
-            _download(run, tree, self.python_version, self.platforms, arguments)
-            lines = _requirement_lines(self.requirements)
+        for lock in self.requirements:
+            if wanted := _requirement_lines(lock):
+                arguments = ["--require-hashes", "--no-deps", "--requirement", str(lock.resolve())]
+                _download(run, tree, self.python_version, self.platforms, arguments)
+                lines += wanted
         for project in self.projects:
             lines.append(_build_wheel(project, tree, work, run))
         (tree / "requirements.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
