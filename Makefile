@@ -56,7 +56,7 @@ restart: tools ## Restart a service node by node: SERVICE=kafka
 	@$(MILLRACE) restart '$(SERVICE)'
 diff: tools ## Show what a deploy would change
 	@$(MILLRACE) diff
-dev: tools ## Put the working tree of one of our services onto its node, with debug logs: SERVICE=sensors-job
+dev: tools ## Put the working tree of one of our services onto its node, for a debugger to attach: SERVICE=sensors-job
 	@$(MILLRACE) dev '$(SERVICE)'
 
 ##@ Stop and remove

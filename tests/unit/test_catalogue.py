@@ -138,6 +138,11 @@ def test_every_source_gets_in_and_the_order_does_not_matter(nodes: dict[str, Nod
             {"port": "own", "path": "m"},
             "services.kafka.metrics.path: must begin with a slash",
         ),
+        (
+            "kafka.ports.debug",
+            port(5678, ["apps"]),
+            "services.kafka.ports.debug.from: must be empty",
+        ),
         ("kafka.units", "x", "services.kafka.units: unknown key"),
         ("kafka.gateway", 7, "services.kafka.gateway: must be text"),
     ],

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 EVERY_NODE = "all"
 OPERATOR = "operator"
+# The port of a service that a debugger attaches to.
+DEBUG = "debug"
 _PROTOCOLS = ("tcp", "udp")
 _TLS = ("none", "server", "mutual", "shared-secret")
 _HIGHEST_PORT = 65535
@@ -151,6 +153,8 @@ def _service(reader: Reader, name: str, value: object) -> Service:
         for other in names[index + 1 :]:
             if ports[one].overlaps(ports[other]):
                 reader.add(f"{where}.ports.{other}", f"{ports[other]} is already taken by the port {one!r}")
+    if DEBUG in ports and ports[DEBUG].sources:
+        reader.add(f"{where}.ports.{DEBUG}.from", "must be empty: who reaches a debugger can run code")
     return Service(
         name=name,
         group=reader.text(fields, "group", where),

@@ -37,7 +37,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "produce": ("millrace.verbs:produce_main", "send each line of standard input to a topic"),
     "restart": ("millrace.verbs:restart_main", "restart a service node by node, waiting for health"),
     "diff": ("millrace.verbs:diff_main", "show what a deploy would change"),
-    "dev": ("millrace.verbs:dev_main", "put the working tree of one of our services onto its node"),
+    "dev": (
+        "millrace.dev:dev_main",
+        "put the working tree of a service of ours onto its node, to debug it",
+    ),
     "second-run": ("millrace.second_run:main", "provision and deploy again; fail if anything changes"),
     "destroy": ("millrace.destroy:destroy_main", "remove the nodes, the network and what else is ours"),
 }

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from millrace import image, incus, ssh, terraform
+from millrace import image, incus, remote, ssh, terraform
 from millrace.console import CommandError, MillraceError, flag, say
 from millrace.current import choose, current_environment
 from millrace.paths import environment, repo_root, state_dir
@@ -176,15 +175,11 @@ def provision_main(_argv: list[str]) -> int:
     return 0
 
 
-def ssh_main(argv: list[str]) -> int:
+def ssh_main(argv: list[str]) -> NoReturn:
     """Become ssh to a node; further words are a command for it."""
     topology = current_environment().topology
     node = choose("NODE", argv[0] if argv else "", topology.nodes)
-    config = state_dir() / "ssh_config"
-    if not config.exists():
-        msg = f"the nodes of {environment()} are not provisioned yet; `make provision` makes them"
-        raise MillraceError(msg)
-    os.execvp("ssh", ["ssh", "-F", str(config), node, *argv[1:]])  # noqa: S606, S607 - ssh from PATH, no shell
+    remote.become(["ssh", "-F", str(remote.ssh_config()), node, *argv[1:]])
 
 
 def down_main(_argv: list[str]) -> int:

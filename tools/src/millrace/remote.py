@@ -8,16 +8,26 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NoReturn
 
 from millrace import console
-from millrace.paths import state_dir
+from millrace.paths import environment, state_dir
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+
+def ssh_config() -> Path:
+    """Return the environment's ssh_config; raise MillraceError where provisioning has not written it yet."""
+    path = state_dir() / "ssh_config"
+    if not path.exists():
+        message = f"the nodes of {environment()} are not provisioned yet; `make provision` makes them"
+        raise console.MillraceError(message)
+    return path
 
 
 def ssh_argv(node: str, command: Sequence[str], *, tty: bool = False) -> list[str]:
     """Return the argv that runs ``command`` on ``node``; each of its words reaches the node as one word."""
     options = ["-t"] if tty else ["-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
-    return ["ssh", "-F", str(state_dir() / "ssh_config"), *options, node, "--", shlex.join(command)]
+    return ["ssh", "-F", str(ssh_config()), *options, node, "--", shlex.join(command)]
 
 
 def run(node: str, command: Sequence[str], *, stdin: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Everyday commands on a running environment: logs, psql, consume, produce, restart, diff, dev."""
+"""Everyday commands on a running environment: logs, psql, consume, produce, restart, diff."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from millrace import remote, sql
 from millrace.console import MillraceError
-from millrace.current import choose, chosen_service, current_environment
+from millrace.current import chosen_service, current_environment
 from millrace.paths import environment, repo_root
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Our own services: those that `make dev` can put onto their node from the working tree.
-OURS = ("sensors-generator", "sensors-relay", "sensors-job")
 KAFKA_CLI = "/usr/local/bin/kafka-cli"
-DEBUG_PORT = 5678
 
 
 def playbook(name: str, *options: str) -> list[str]:
@@ -89,12 +86,6 @@ def restart_main(argv: list[str]) -> NoReturn:
 def diff_main(_argv: list[str]) -> NoReturn:
     """Show what a deploy would change, and change nothing."""
     _play("site", "--check", "--diff")
-
-
-def dev_main(argv: list[str]) -> NoReturn:
-    """Put the working tree of one of our services onto its node, with debug logs."""
-    name = choose("SERVICE", _argument(argv), OURS)
-    _play("site", "--tags", name, "-e", json.dumps({"millrace_debug": True}))
 
 
 def _argument(argv: Sequence[str]) -> str:

@@ -1,0 +1,112 @@
+"""`make dev`: the unit that a debugger can attach to, and what the operator is told to do."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+import rendering
+from test_templates import REGISTERED
+
+from millrace import dev, paths
+from millrace.catalogue import load_catalogue
+
+CATALOGUE = load_catalogue(paths.repo_root() / "ansible" / "catalogue.yml")
+UNIT = "roles/python_service/templates/unit.service.j2"
+
+
+def rendered(text: str, *, debug: bool) -> dict[str, str]:
+    """Return what a template of python_service becomes in the lab, by the service's name."""
+    environment = rendering.environment("lab")
+    extra = {**REGISTERED["python_service"][0], "millrace_debug": debug}
+    return {
+        environment.render(use, host.name, "{{ python_service_name }}", extra): environment.render(
+            use, host.name, text, extra
+        )
+        for use in rendering.uses()
+        if use.role == "python_service"
+        for host in environment.inventory.list_hosts(use.hosts)
+    }
+
+
+def command(unit: str) -> list[str]:
+    """Return the words of a unit's ExecStart."""
+    (line,) = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
+    return shlex.split(line.partition("=")[2])
+
+
+@pytest.fixture(scope="module")
+def template() -> str:
+    return (paths.repo_root() / UNIT).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", dev.ours(CATALOGUE))
+def test_a_debugged_service_is_the_same_program_below_a_debugger_on_the_loopback(
+    name: str, template: str
+) -> None:
+    plain, debugged = (rendered(template, debug=debug)[name] for debug in (False, True))
+    program = command(plain)
+    assert program == [
+        f"/opt/millrace/{name}/venv/bin/{name}",
+        "--config",
+        f"/etc/millrace/{name}/config.json",
+    ]
+    port = CATALOGUE.services[name].ports["debug"].first
+    started = [f"/opt/millrace/{name}/venv/bin/python", "-m", "debugpy", "--listen", f"127.0.0.1:{port}"]
+    assert command(debugged) == [*started, "--configure-subProcess", "false", *program]
+    assert "PYDEVD_DISABLE_FILE_VALIDATION=1" in debugged
+    assert "debugpy" not in plain
+    assert "PYDEVD" not in plain
+
+
+def test_every_python_service_of_ours_can_be_debugged(template: str) -> None:
+    assert sorted(rendered(template, debug=True)) == sorted(dev.ours(CATALOGUE))
+
+
+def test_the_debugger_is_installed_with_the_service_and_only_then() -> None:
+    locks = {
+        debug: json.loads(rendered("{{ __python_service_locks | to_json }}", debug=debug)["sensors-relay"])
+        for debug in (False, True)
+    }
+    (own,) = locks[False]
+    assert locks[True][0] == own
+    (debugger,) = locks[True][1:]
+    assert "debugpy==" in Path(debugger).read_text(encoding="utf-8")
+
+
+def test_what_runs_another_command_gets_the_settings_alone() -> None:
+    environment = rendering.environment("lab")
+    use = next(use for use in rendering.uses() if use.role == "python_service")
+    extra = {**REGISTERED["python_service"][0], "millrace_debug": True}
+    given = {"python_service_exec_start": "/bin/other --flag", "python_service_requirements": "/a.lock"}
+    asked = ("__python_service_run.ExecStart", "__python_service_locks", "__python_service_config.log_level")
+    found = [
+        json.loads(environment.render(use, "apps-1", f"{{{{ {name} | to_json }}}}", {**extra, **given}))
+        for name in asked
+    ]
+    assert found == ["/bin/other --flag", ["/a.lock"], "DEBUG"]
+
+
+def test_the_instructions_are_a_tunnel_and_a_valid_configuration(tmp_path: Path) -> None:
+    config = tmp_path / "a state" / "ssh_config"
+    argv = dev.tunnel(config, "apps-1", 9402)
+    folders = dev.packages(paths.repo_root(), "sensors-relay")
+    text = dev.instructions(
+        "sensors-relay", {"apps-1": argv}, dev.launch("sensors-relay", 9402, folders, "3.13")
+    )
+    (line,) = [line for line in text.splitlines() if line.startswith("  ssh ")]
+    assert shlex.split(line) == argv
+    assert argv[argv.index("-F") + 1] == str(config)
+    assert argv[argv.index("-L") + 1] == "127.0.0.1:9402:127.0.0.1:9402"
+    configuration = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    assert configuration["connect"] == {"host": "127.0.0.1", "port": 9402}
+    assert configuration["justMyCode"] is False
+    places = {place["localRoot"]: place["remoteRoot"] for place in configuration["pathMappings"]}
+    installed = "/opt/millrace/sensors-relay/venv/lib/python3.13/site-packages"
+    assert places == {
+        "${workspaceFolder}/services/sensors-relay/src/sensors_relay": f"{installed}/sensors_relay",
+        "${workspaceFolder}/services/millrace-common/src/millrace_common": f"{installed}/millrace_common",
+    }
+    assert "make deploy TAGS=sensors-relay" in text
