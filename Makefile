@@ -54,7 +54,7 @@ produce: tools ## Send the lines of standard input to a topic: TOPIC=sensors.mea
 	@$(MILLRACE) produce '$(TOPIC)'
 restart: tools ## Restart a service node by node: SERVICE=kafka
 	@$(MILLRACE) restart '$(SERVICE)'
-diff: tools ## Show what a deploy would change
+diff: tools ## Show what a deploy would change (LIMIT= and TAGS= narrow it)
 	@$(MILLRACE) diff
 dev: tools ## Put the working tree of one of our services onto its node, for a debugger to attach: SERVICE=sensors-job
 	@$(MILLRACE) dev '$(SERVICE)'

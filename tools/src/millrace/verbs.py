@@ -12,6 +12,7 @@ from millrace import remote, sql
 from millrace.console import MillraceError
 from millrace.current import chosen_service, current_environment
 from millrace.paths import environment, repo_root
+from millrace.phases import deploy_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,8 +85,9 @@ def restart_main(argv: list[str]) -> NoReturn:
 
 
 def diff_main(_argv: list[str]) -> NoReturn:
-    """Show what a deploy would change, and change nothing."""
-    _play("site", "--check", "--diff")
+    """Show what a deploy (with the same LIMIT= and TAGS=) would change, and change nothing."""
+    os.chdir(repo_root())
+    remote.become([*deploy_command(), "--check", "--diff"])
 
 
 def _argument(argv: Sequence[str]) -> str:
