@@ -11,7 +11,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, cast
 
-from millrace.console import MillraceError
+from millrace.console import INTERRUPTED, MillraceError
 from millrace.paths import environment, environments
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def main(argv: list[str] | None = None) -> int:
     except MillraceError as error:
         sys.stderr.write(f"millrace {args.command}: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+INTERRUPTED = 130  # the exit status after Ctrl-C, as shells have it
+
+
 class MillraceError(Exception):
     """A failure that the operator can act on; its message is shown without a traceback."""
 

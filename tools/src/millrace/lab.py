@@ -187,11 +187,20 @@ def down_main(_argv: list[str]) -> int:
     env, _, state = open_environment()
     project = incus.project_name(env)
     owner = owner_id(state)
-    names = [i.name for i in incus.instances(project) if i.owner == owner and i.status != "Stopped"]
+    found = incus.instances(project)
+    own = [instance for instance in found if instance.owner == owner]
+    names = [instance.name for instance in own if instance.status != "Stopped"]
     if names:
         say(f"stopping {', '.join(names)}")
         incus.incus("stop", "--project", project, "--timeout", "120", *names)
-    say(f"{env} is stopped; `make start` starts it again with its data")
+    foreign = [instance.name for instance in found if instance.owner != owner]
+    if foreign:
+        say(f"of another owner and left alone: {', '.join(foreign)}")
+    say(
+        f"{env} is stopped; `make start` starts it again with its data"
+        if own
+        else f"{env} has no nodes to stop; `make up` makes them"
+    )
     return 0
 
 
@@ -199,8 +208,11 @@ def start_main(_argv: list[str]) -> int:
     """Start the nodes that exist."""
     env, topology, state = open_environment()
     project = incus.project_name(env)
-    found = compare(topology.nodes, set(), incus.instances(project), owner_id(state))
-    missing = set(topology.nodes) - {i.name for i in incus.instances(project)}
+    instances = incus.instances(project)
+    found = compare(topology.nodes, set(), instances, owner_id(state))
+    if found.foreign:
+        raise MillraceError(refusal(project, found.foreign, state))
+    missing = set(topology.nodes) - {instance.name for instance in instances}
     if missing:
         msg = f"{', '.join(sorted(missing))} do not exist; `make up` makes them"
         raise MillraceError(msg)

@@ -9,7 +9,7 @@ import os
 import sys
 
 from millrace import incus
-from millrace.console import MillraceError, Phases, say, stream, stream_checked
+from millrace.console import INTERRUPTED, MillraceError, Phases, say, stream, stream_checked
 from millrace.paths import cache_dir, environment, environments, repo_root, state_dir
 
 ROOT = repo_root()
@@ -114,20 +114,21 @@ def molecule(phases: Phases) -> None:
     _millrace("image")
     project = incus.project_name(environment())
     pause = any(instance.status == "Running" for instance in incus.instances(project))
-    if pause:
-        _millrace("down")
     path = {"PATH": f"{TOOLS}:{os.environ.get('PATH', '')}"}
     results: dict[str, int] = {}
     try:
+        if pause:
+            _millrace("down")
         for role in roles:
             with phases.phase(f"molecule {role}"):
                 results[role] = stream([TOOLS / "molecule", "test"], env=path, cwd=ROOT / "roles" / role)
     finally:
+        for role, status in results.items():
+            say(f"  {role:<20}{'passed' if status == 0 else f'FAILED (status {status})'}")
+        # Also a lab of which `down` stopped a part only.
         if pause:
             _millrace("start")
     failed = [role for role, status in results.items() if status != 0]
-    for role, status in results.items():
-        say(f"  {role:<20}{'passed' if status == 0 else f'FAILED (status {status})'}")
     if failed:
         msg = f"molecule failed for: {', '.join(failed)}"
         raise MillraceError(msg)
@@ -150,6 +151,9 @@ def main(argv: list[str]) -> int:
     except MillraceError as error:
         say(f"make {argv[0]}: {error}")
         status = 1
+    except KeyboardInterrupt:
+        say(f"make {argv[0]}: interrupted")
+        status = INTERRUPTED
     if phases.durations:
         say(f"{argv[0]}: {'done' if status == 0 else 'FAILED'}")
         say(phases.summary())

@@ -29,6 +29,7 @@ SELECT (SELECT count(*) FROM sensors.measurements
        (SELECT count(*) FROM sensors.outbox) AS outbox
 """
 
+_LONGEST_PAUSE = 86_400  # seconds
 # Seconds: the first batch of a new Spark application takes a while.
 _SMOKE_PATIENCE = 600
 _SMOKE_PAUSE = 3
@@ -150,15 +151,34 @@ def _named(names: Sequence[str]) -> str:
 def main(_argv: list[str]) -> int:
     """Print the page once, or every WATCH seconds until interrupted; exit status 1 when something is down."""
     environment = current_environment()
-    watch = float(os.environ.get("WATCH") or 0)
-    while True:
-        status = collect(environment)
-        if watch and sys.stdout.isatty():
-            say("\x1b[2J\x1b[H")
-        say(render(status))
-        if not watch:
-            return 0 if status.healthy else 1
-        time.sleep(watch)
+    pause = _pause(os.environ.get("WATCH", ""))
+    try:
+        while True:
+            status = collect(environment)
+            if pause and sys.stdout.isatty():
+                say("\x1b[2J\x1b[H")
+            say(render(status))
+            if not pause:
+                return 0 if status.healthy else 1
+            time.sleep(pause)
+    except KeyboardInterrupt:
+        if not pause:
+            raise
+        return 0  # the way to end it
+
+
+def _pause(watch: str) -> float:
+    """Return the seconds between two pages, 0 for one page alone."""
+    try:
+        seconds = float(watch or 0)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= _LONGEST_PAUSE:
+        message = (
+            f"WATCH={watch} is no number of seconds up to {_LONGEST_PAUSE}; WATCH=10 shows a page every 10 s"
+        )
+        raise MillraceError(message)
+    return seconds
 
 
 def smoke_main(_argv: list[str]) -> int:

@@ -1,0 +1,206 @@
+"""The verbs down, start, molecule, diff and status, with stand-ins for the daemon, the nodes and Ansible."""
+
+from __future__ import annotations
+
+import time
+from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING
+
+import pytest
+
+from millrace import cli, console, incus, lab, phases, remote, ssh, status, verbs
+from millrace.console import CommandError, MillraceError, Phases
+from millrace.incus import Instance
+from millrace.topology import Network, Node, Topology
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+PAGE = status.Status(nodes={"a": True}, units={}, figures=None, lag=None)
+
+
+class Daemon:
+    """Stands in for Incus: instances, and the commands that were given."""
+
+    def __init__(self, *instances: Instance) -> None:
+        """Start with these."""
+        self.found = list(instances)
+        self.commands: list[Sequence[str]] = []
+
+    def instances(self, project: str) -> list[Instance]:
+        """Return them all."""
+        assert project == "millrace-lab"
+        return self.found
+
+    def incus(self, *words: str) -> str:
+        """Note a command."""
+        self.commands.append(words)
+        return ""
+
+
+def instance(name: str, state: str = "Running", owner: str = "me") -> Instance:
+    return Instance(name, "millrace-lab", state, owner)
+
+
+def environment(monkeypatch: pytest.MonkeyPatch, folder: Path, daemon: Daemon) -> None:
+    """Make a lab of the nodes a and b whose owner is `me`."""
+    network = Network(IPv4Network("10.77.0.0/24"), IPv4Address("10.77.0.1"), "millrace0")
+    nodes = {name: Node(name, ("kafka",), "10.77.0.11", 1, 512, 4) for name in ("a", "b")}
+    topology = Topology("lab", "lab", "lab.example", network, (), nodes)
+    (folder / "owner-id").write_text("me\n", encoding="utf-8")
+    monkeypatch.setattr(lab, "open_environment", lambda: ("lab", topology, folder))
+    monkeypatch.setattr(incus, "instances", daemon.instances)
+    monkeypatch.setattr(incus, "incus", daemon.incus)
+    monkeypatch.setattr(ssh, "wait_reachable", lambda *_: None)
+
+
+def test_down_stops_our_own_nodes_and_names_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon = Daemon(instance("a"), instance("b", "Stopped"), instance("c", owner="you"))
+    environment(monkeypatch, tmp_path, daemon)
+    assert lab.down_main([]) == 0
+    assert daemon.commands == [("stop", "--project", "millrace-lab", "--timeout", "120", "a")]
+    said = capsys.readouterr().out
+    assert "of another owner and left alone: c" in said
+    assert "lab is stopped" in said
+
+
+@pytest.mark.parametrize("instances", [[], [instance("a", owner="you")]])
+def test_down_does_not_call_stopped_what_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    instances: list[Instance],
+) -> None:
+    daemon = Daemon(*instances)
+    environment(monkeypatch, tmp_path, daemon)
+    assert lab.down_main([]) == 0
+    assert daemon.commands == []
+    said = capsys.readouterr().out
+    assert "lab has no nodes to stop" in said
+    assert "make start" not in said
+
+
+def test_start_resumes_and_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    daemon = Daemon(instance("a", "Frozen"), instance("b", "Stopped"))
+    environment(monkeypatch, tmp_path, daemon)
+    assert lab.start_main([]) == 0
+    assert [command[0] for command in daemon.commands] == ["resume", "start"]
+    assert [command[-1] for command in daemon.commands] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("instances", "told"),
+    [
+        ([instance("a", "Stopped")], "b do not exist; `make up` makes them"),
+        ([instance("a", "Stopped", "you"), instance("b", "Stopped")], "a .* belong to another owner"),
+    ],
+)
+def test_start_says_at_once_what_it_cannot_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, instances: list[Instance], told: str
+) -> None:
+    daemon = Daemon(*instances)
+    environment(monkeypatch, tmp_path, daemon)
+    with pytest.raises(MillraceError, match=told):
+        lab.start_main([])
+    assert daemon.commands == []
+
+
+def test_molecule_starts_the_lab_again_that_it_could_stop_in_part_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    called: list[str] = []
+
+    def millrace(*words: str) -> None:
+        called.append(words[0])
+        if words[0] == "down":
+            raise CommandError(["millrace", "down"], 1, "a did not stop")
+
+    monkeypatch.setattr(phases, "_prepare", lambda _: None)
+    monkeypatch.setattr(phases, "_millrace", millrace)
+    monkeypatch.setattr(incus, "instances", lambda _: [instance("a")])
+    monkeypatch.setattr(phases, "stream", lambda *_, **__: pytest.fail("a scenario was run"))
+    with pytest.raises(CommandError, match="a did not stop"):
+        phases.molecule(Phases())
+    assert called == ["image", "down", "start"]
+
+
+def test_an_interrupted_verb_ends_with_its_durations(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(phases_: Phases) -> None:
+        with phases_.phase("deploy"):
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(phases.VERBS, "up", interrupted)
+    assert phases.main(["up"]) == console.INTERRUPTED
+    assert "make up: interrupted" in (said := capsys.readouterr().out)
+    assert "deploy" in said
+
+
+def test_an_interrupted_command_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_argv: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(status, "main", interrupted)
+    assert cli.main(["status"]) == console.INTERRUPTED
+
+
+def test_diff_is_of_the_deploy_with_the_same_limits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    became: list[Sequence[str]] = []
+    monkeypatch.setattr(remote, "become", became.append)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LIMIT", "apps-1")
+    monkeypatch.setenv("TAGS", "sensors-relay")
+    verbs.diff_main([])
+    limits = ["--limit", "apps-1", "--tags", "sensors-relay"]
+    assert became == [[*phases.deploy_command(), "--check", "--diff"]]
+    assert list(became[0][-6:-2]) == limits
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, watch: str) -> list[float]:
+    """Let WATCH be this and return the pauses after each page, of which the third is interrupted."""
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setenv("WATCH", watch)
+    monkeypatch.setattr(status, "collect", lambda _: PAGE)
+    monkeypatch.setattr(time, "sleep", sleep)
+    return pauses
+
+
+def test_watching_repeats_the_page_until_it_is_interrupted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pauses = watched(monkeypatch, "10")
+    assert status.main([]) == 0
+    assert pauses == [10, 10, 10]
+    assert capsys.readouterr().out.count("nodes     1 of 1 answer") == 3
+
+
+@pytest.mark.parametrize("watch", ["", "0"])
+def test_the_page_is_shown_once_unless_watched(monkeypatch: pytest.MonkeyPatch, watch: str) -> None:
+    pauses = watched(monkeypatch, watch)
+    assert status.main([]) == 0
+    assert pauses == []
+
+
+@pytest.mark.parametrize("watch", ["10s", "-1", "nan", "inf"])
+def test_a_pause_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, watch: str) -> None:
+    watched(monkeypatch, watch)
+    with pytest.raises(MillraceError, match=f"WATCH={watch} is no number of seconds"):
+        status.main([])
+
+
+def test_before_provisioning_a_command_for_a_node_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with pytest.raises(MillraceError, match="not provisioned yet; `make provision` makes them"):
+        remote.run_each({"a": ["true"]})
