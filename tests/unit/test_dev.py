@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import rendering
@@ -12,6 +13,10 @@ from test_templates import REGISTERED
 
 from millrace import dev, paths
 from millrace.catalogue import load_catalogue
+from millrace.console import MillraceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CATALOGUE = load_catalogue(paths.repo_root() / "ansible" / "catalogue.yml")
 UNIT = "roles/python_service/templates/unit.service.j2"
@@ -110,3 +115,30 @@ def test_the_instructions_are_a_tunnel_and_a_valid_configuration(tmp_path: Path)
         "${workspaceFolder}/services/millrace-common/src/millrace_common": f"{installed}/millrace_common",
     }
     assert "make deploy TAGS=sensors-relay" in text
+
+
+@pytest.mark.parametrize("ended", [0, 2])
+def test_how_to_attach_is_said_once_the_service_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], ended: int
+) -> None:
+    ran: list[Sequence[str]] = []
+
+    def stream(command: Sequence[str], *, cwd: Path) -> int:
+        assert cwd == paths.repo_root()
+        ran.append(command)
+        return ended
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    (tmp_path / "millrace" / "lab").mkdir(parents=True)
+    (tmp_path / "millrace" / "lab" / "ssh_config").touch()
+    monkeypatch.setattr(dev, "stream", stream)
+    assert dev.dev_main(["sensors-job"]) == ended
+    (command,) = ran
+    assert list(command[-4:]) == ["--tags", "sensors-job", "-e", '{"millrace_debug": true}']
+    said = capsys.readouterr().out
+    assert ("127.0.0.1:9403:127.0.0.1:9403 apps-1" in said) is (ended == 0)
+
+
+def test_only_what_can_be_debugged_can_be_chosen() -> None:
+    with pytest.raises(MillraceError, match="no service 'kafka'; SERVICE is one of: sensors-generator, "):
+        dev.dev_main(["kafka"])
