@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry
 
 from millrace_common import service
 from millrace_common.config import parse_config
+from millrace_common.producer import RECONNECT_AFTER
 from sensors_generator import app, cli
 from sensors_generator.app import Generator
-from sensors_generator.delivery import Delivery
 from sensors_generator.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,10 +82,11 @@ class Clock(threading.Event):
         return self.is_set()
 
 
-def make(producer: FakeProducer, clock: Clock, **changes: object) -> Generator:
+def make(producer: FakeProducer | Callable[[], FakeProducer], clock: Clock, **changes: object) -> Generator:
     kafka = {"bootstrap_servers": ["kafka-1:9092"], "security_protocol": "PLAINTEXT"}
     settings = parse_config({"kafka": kafka, "http": {"port": 0}} | changes, Settings)
-    return Generator(settings, clock, CollectorRegistry(), lambda _: producer, lambda: clock.now)
+    made = (lambda: producer) if isinstance(producer, FakeProducer) else producer
+    return Generator(settings, clock, CollectorRegistry(), lambda _: made(), lambda: clock.now)
 
 
 def times(producer: FakeProducer) -> list[str]:
@@ -127,17 +128,15 @@ def test_a_blocked_message_is_tried_again_and_not_lost() -> None:
 
 
 def test_waits_for_the_first_broker() -> None:
-    producer, clock = FakeProducer(), Clock()
-    generator = make(producer, clock, limit=3)
+    producer = FakeProducer()
     answers = [KafkaConnectionError(), KafkaConnectionError()]
 
-    def connect(_: Settings) -> FakeProducer:
+    def connect() -> FakeProducer:
         if answers:
             raise answers.pop()
         return producer
 
-    generator._connect = connect  # noqa: SLF001 - the way in for a fake that fails first
-    assert generator.run() == 0
+    assert make(connect, Clock(), limit=3).run() == 0
     assert len(producer.sent) == 3
 
 
@@ -151,12 +150,10 @@ def test_a_broken_client_is_made_anew() -> None:
     broken = FakeProducer({n: KafkaConnectionError() for n in range(1000)})
     working = FakeProducer()
     made = [working, broken]
-    generator = make(working, Clock(), limit=200, count=1)
-    generator._connect = lambda _: made.pop()  # noqa: SLF001 - the way in for two fakes
-    generator.run()
-    assert len(broken.sent) == app.RECONNECT_AFTER
+    make(made.pop, Clock(), limit=200, count=1).run()
+    assert len(broken.sent) == RECONNECT_AFTER
     assert broken.closed
-    assert len(working.sent) == 200 - app.RECONNECT_AFTER
+    assert len(working.sent) == 200 - RECONNECT_AFTER
 
 
 def test_too_much_pending_leaves_ticks_out() -> None:
@@ -193,18 +190,6 @@ def test_a_message_that_the_contract_refuses_ends_the_process(monkeypatch: pytes
     monkeypatch.setattr(app, "format_time", lambda _: "today")
     with pytest.raises(ValueError, match=r"the contract refuses \(bad_timestamp\)"):
         make(FakeProducer(), Clock(), limit=3).run()
-
-
-def test_health_tells_the_silence() -> None:
-    now = [0.0]
-    delivery = Delivery(CollectorRegistry(), lambda: now[0])
-    delivery.sent()
-    now[0] = 15.0
-    assert delivery.silence(15) is None
-    now[0] = 16.0
-    assert delivery.silence(15) == "no acknowledgement for 16 s (1 pending, 0 failed)"
-    delivery.succeeded()
-    assert delivery.silence(15) is None
 
 
 def test_the_service_runs_to_its_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

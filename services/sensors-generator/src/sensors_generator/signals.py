@@ -20,7 +20,6 @@ class Profile:
     anomalies. `drift` is the step of the slow random walk, `noise` what each reading adds to it.
     """
 
-    unit: str
     low: float
     high: float
     calm: tuple[float, float]
@@ -30,9 +29,9 @@ class Profile:
 
 
 PROFILES = {
-    "temperature": Profile("°C", 10, 40, (15, 30), ((35.01, 40),), drift=0.02, noise=0.05),
-    "pressure": Profile("hPa", 900, 1100, (980, 1040), ((900, 949.99),), drift=0.05, noise=0.1),
-    "voltage": Profile("V", 215, 245, (225, 235), ((215, 219.99), (240.01, 245)), drift=0.03, noise=0.2),
+    "temperature": Profile(10, 40, (15, 30), ((35.01, 40),), drift=0.02, noise=0.05),
+    "pressure": Profile(900, 1100, (980, 1040), ((900, 949.99),), drift=0.05, noise=0.1),
+    "voltage": Profile(215, 245, (225, 235), ((215, 219.99), (240.01, 245)), drift=0.03, noise=0.2),
 }
 _PULL = 0.001  # how strongly the walk is drawn back to the middle, a tick
 

@@ -21,10 +21,15 @@ _LOG_EVERY = 10.0  # seconds between two log lines about failed messages: an out
 class Delivery:
     """Acknowledged, failed and pending messages of one process; its methods may be called from any thread."""
 
-    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic) -> None:
-        """Register the metrics at `registry`; `clock` gives seconds and never goes back."""
+    def __init__(
+        self, registry: CollectorRegistry, name: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Register the metrics at `registry`, called `name`_produced and so on.
+
+        `clock` gives seconds and never goes back.
+        """
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._last_ack = clock()
         self._last_log = float("-inf")
         self._unlogged = 0
@@ -32,25 +37,31 @@ class Delivery:
         self.acknowledged = 0
         self.failed = 0
         self.failed_in_a_row = 0
-        name = "sensors_generator_"
-        self._produced = Counter(f"{name}produced", "Messages handed to the Kafka client.", registry=registry)
-        self._acknowledged = Counter(
-            f"{name}acknowledged", "Messages that Kafka acknowledged.", registry=registry
+        self._produced = Counter(
+            f"{name}_produced", "Messages handed to the Kafka client.", registry=registry
         )
-        self._failed = Counter(f"{name}failed", "Messages that could not be delivered.", registry=registry)
+        self._acknowledged = Counter(
+            f"{name}_acknowledged", "Messages that Kafka acknowledged.", registry=registry
+        )
+        self._failed = Counter(f"{name}_failed", "Messages that could not be delivered.", registry=registry)
         self._ack_time = Gauge(
-            f"{name}last_acknowledgement_timestamp_seconds",
+            f"{name}_last_acknowledgement_timestamp_seconds",
             "Time of the last acknowledgement.",
             registry=registry,
         )
-        pending = Gauge(f"{name}pending", "Messages that wait for their acknowledgement.", registry=registry)
+        pending = Gauge(f"{name}_pending", "Messages that wait for their acknowledgement.", registry=registry)
         pending.set_function(lambda: self.pending)
 
     @property
     def pending(self) -> int:
         """Messages that are neither acknowledged nor failed."""
         with self._lock:
-            return self.produced - self.acknowledged - self.failed
+            return self._waiting()
+
+    def settled(self, timeout: float) -> bool:
+        """Wait until no message is pending; False if some still are after `timeout` seconds."""
+        with self._lock:
+            return self._lock.wait_for(lambda: self._waiting() == 0, timeout)
 
     def sent(self) -> None:
         """Count a message that was handed to the client."""
@@ -64,6 +75,7 @@ class Delivery:
             self.acknowledged += 1
             self.failed_in_a_row = 0
             self._last_ack = self._clock()
+            self._lock.notify_all()
         self._acknowledged.inc()
         self._ack_time.set_to_current_time()
 
@@ -74,6 +86,7 @@ class Delivery:
             self.failed += 1
             self.failed_in_a_row += 1
             self._unlogged += 1
+            self._lock.notify_all()
             now = self._clock()
             if now - self._last_log < _LOG_EVERY:
                 return
@@ -87,3 +100,6 @@ class Delivery:
         if quiet <= allowed:
             return None
         return f"no acknowledgement for {quiet:.0f} s ({self.pending} pending, {self.failed} failed)"
+
+    def _waiting(self) -> int:
+        return self.produced - self.acknowledged - self.failed
