@@ -112,7 +112,7 @@ def query(statement: str) -> list[dict[str, Any]]:
 def rules() -> tuple[Rule, ...]:
     """Return the enabled rules as the database has them, so that the oracle judges by the same."""
     rows = query(
-        "SELECT rule_id, type, comparison, threshold, severity, sensor_id "
+        "SELECT rule_id, type, comparison, threshold, severity, sensor_id, except_sensor_id "
         "FROM sensors.anomaly_rules WHERE enabled"
     )
     return tuple(Rule(**row) for row in rows)

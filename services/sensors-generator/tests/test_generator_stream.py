@@ -169,6 +169,37 @@ def test_rules_are_strict_and_may_name_a_sensor() -> None:
     assert flags(Reading("other", "pressure", 240, START), rules) == ()
 
 
+@pytest.mark.parametrize(
+    ("sensor_id", "except_sensor_id", "flagged"),
+    [
+        (None, None, {"weather-ewr", "weather-jfk", "weatherman"}),
+        ("weather-*", None, {"weather-ewr", "weather-jfk"}),
+        ("weather-", None, set()),
+        (None, "weather-*", {"weatherman"}),
+        (None, "weather-ewr", {"weather-jfk", "weatherman"}),
+        ("weather-*", "weather-j*", {"weather-ewr"}),
+        ("weather-ewr", "weather-*", set()),
+    ],
+)
+def test_rules_may_name_sensors_by_their_beginning_and_leave_some_out(
+    sensor_id: str | None, except_sensor_id: str | None, flagged: set[str]
+) -> None:
+    rule = Rule("a", "voltage", "above", 1, "info", sensor_id, except_sensor_id)
+    sensors = {"weather-ewr", "weather-jfk", "weatherman"}
+    assert {name for name in sensors if flags(Reading(name, "voltage", 2, START), [rule])} == flagged
+
+
+def test_the_weather_is_judged_by_rules_of_its_own() -> None:
+    def ids(sensor: str, kind: str, value: float) -> tuple[str, ...]:
+        return flags(Reading(sensor, kind, value, START))
+
+    assert ids("weather-ewr-temperature", "temperature", 37.8) == ("weather-temperature-high",)
+    assert ids("weather-ewr-temperature", "temperature", -11.7) == ("weather-temperature-low",)
+    assert ids("weather-ewr-pressure", "pressure", 983.8) == ("weather-pressure-low",)
+    assert ids("temperature-1", "temperature", 37.8) == ("temperature-high",)
+    assert ids("temperature-1", "temperature", -11.7) == ids("pressure-1", "pressure", 983.8) == ()
+
+
 def test_the_summary_adds_up() -> None:
     items = stream()
     figures = summary(items)

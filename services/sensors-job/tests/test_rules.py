@@ -28,6 +28,25 @@ def test_condition_is_strict_and_names_the_sensor_only_if_the_rule_does() -> Non
     assert condition(rules[1]) == "type = 'temperature' AND sensor_id = 'a-1' AND reading < -1.5D"
 
 
+def test_a_star_stands_for_any_rest_and_sensors_may_be_left_out() -> None:
+    changes = [
+        {"sensor_id": "weather-*"},
+        {"except_sensor_id": "weather-*"},
+        {"sensor_id": "weather-*", "except_sensor_id": "weather-jfk-temperature"},
+    ]
+    hot, inside, all_but_one = map(condition, parse_rules(8, [row(**change) for change in changes]).rules)
+    assert hot == "type = 'temperature' AND startswith(sensor_id, 'weather-') AND reading > 35.0D"
+    assert inside == "type = 'temperature' AND NOT startswith(sensor_id, 'weather-') AND reading > 35.0D"
+    assert (
+        "AND startswith(sensor_id, 'weather-') AND NOT sensor_id = 'weather-jfk-temperature' AND"
+        in all_but_one
+    )
+
+
+def test_a_version_of_before_exceptions_is_still_read() -> None:
+    assert parse_rules(1, [row()]).rules[0].except_sensor_id is None
+
+
 def test_no_rules_flag_nothing() -> None:
     assert anomaly_line(parse_rules(1, [])) == "CAST(NULL AS STRING)"
 

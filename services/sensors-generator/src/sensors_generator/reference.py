@@ -66,7 +66,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Rule:
-    """An anomaly rule; `sensor_id` None means every sensor of the type. The comparison is strict."""
+    """An anomaly rule; the comparison is strict.
+
+    `sensor_id` None means every sensor of the type, `except_sensor_id` None that none is left out. A `*` at
+    the end of either stands for any rest.
+    """
 
     rule_id: str
     type: str
@@ -74,13 +78,28 @@ class Rule:
     threshold: float
     severity: str
     sensor_id: str | None = None
+    except_sensor_id: str | None = None
+
+    def concerns(self, sensor_id: str) -> bool:
+        """Tell whether the rule judges this sensor, if the type is right."""
+        wanted = self.sensor_id is None or _names(self.sensor_id, sensor_id)
+        return wanted and not (self.except_sensor_id is not None and _names(self.except_sensor_id, sensor_id))
+
+
+def _names(pattern: str, sensor_id: str) -> bool:
+    beginning, star, _ = pattern.partition("*")
+    return sensor_id[: len(beginning)] == beginning if star else sensor_id == pattern
 
 
 DEFAULT_RULES = (
-    Rule("temperature-high", "temperature", "above", 35, "warning"),
-    Rule("pressure-low", "pressure", "below", 950, "warning"),
-    Rule("voltage-low", "voltage", "below", 220, "critical"),
-    Rule("voltage-high", "voltage", "above", 240, "critical"),
+    Rule("temperature-high", "temperature", "above", 35, "warning", None, "weather-*"),
+    Rule("pressure-low", "pressure", "below", 950, "warning", None, "weather-*"),
+    Rule("voltage-low", "voltage", "below", 220, "critical", None, "weather-*"),
+    Rule("voltage-high", "voltage", "above", 240, "critical", None, "weather-*"),
+    Rule("weather-temperature-high", "temperature", "above", 32, "warning", "weather-*"),
+    Rule("weather-temperature-low", "temperature", "below", -10, "warning", "weather-*"),
+    Rule("weather-pressure-high", "pressure", "above", 1040, "info", "weather-*"),
+    Rule("weather-pressure-low", "pressure", "below", 990, "warning", "weather-*"),
 )
 
 
@@ -95,7 +114,7 @@ def flags(reading: Reading, rules: Iterable[Rule] = DEFAULT_RULES) -> tuple[str,
         rule.rule_id
         for rule in rules
         if rule.type == reading.type
-        and rule.sensor_id in (None, reading.sensor_id)
+        and rule.concerns(reading.sensor_id)
         and (reading.value > rule.threshold if rule.comparison == "above" else reading.value < rule.threshold)
     )
 

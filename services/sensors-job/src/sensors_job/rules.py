@@ -15,7 +15,11 @@ _COMPARISONS = {"above": ">", "below": "<"}
 
 @dataclass(frozen=True)
 class Rule:
-    """Flags readings of `type` (of one sensor, or of all when `sensor_id` is None) beyond `threshold`."""
+    """Flags readings of `type` beyond `threshold`.
+
+    `sensor_id` is an id, or the beginning of ids and `*`, or None for every sensor; `except_sensor_id` names
+    the sensors that are left out in the same way, None for none.
+    """
 
     rule_id: str
     type: str
@@ -23,6 +27,7 @@ class Rule:
     threshold: float
     severity: str
     sensor_id: str | None = None
+    except_sensor_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ def parse_rules(version: int, rows: Iterable[Mapping[str, Any]]) -> RuleSet:
             threshold=float(row["threshold"]),
             severity=row["severity"],
             sensor_id=row["sensor_id"],
+            except_sensor_id=row.get("except_sensor_id"),  # versions of before 0005_rule_reach.sql lack it
         )
         for row in rows
     )
@@ -54,11 +60,20 @@ def parse_rules(version: int, rows: Iterable[Mapping[str, Any]]) -> RuleSet:
     return RuleSet(version, rules)
 
 
+def _named(pattern: str) -> str:
+    """Return the SQL condition under which `pattern`, an id or a beginning and `*`, names a row's sensor."""
+    if pattern.endswith("*"):
+        return f"startswith(sensor_id, {text(pattern[:-1])})"
+    return f"sensor_id = {text(pattern)}"
+
+
 def condition(rule: Rule) -> str:
     """Return the SQL condition under which `rule` flags a row with columns type, sensor_id and reading."""
     parts = [f"type = {text(rule.type)}"]
     if rule.sensor_id is not None:
-        parts.append(f"sensor_id = {text(rule.sensor_id)}")
+        parts.append(_named(rule.sensor_id))
+    if rule.except_sensor_id is not None:
+        parts.append(f"NOT {_named(rule.except_sensor_id)}")
     parts.append(f"reading {_COMPARISONS[rule.comparison]} {number(rule.threshold)}")
     return " AND ".join(parts)
 
