@@ -1,0 +1,328 @@
+"""The replay's loop with a fake Kafka client and a fake clock: schedule, crashes, outages, stop."""
+# ruff: noqa: D102, D107 - the fakes' methods are those of what they stand for
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kafka.errors import KafkaConnectionError, KafkaTimeoutError  # type: ignore[import-untyped] # kafka-python has no type hints
+from prometheus_client import CollectorRegistry
+
+from millrace_common.config import parse_config
+from sensors_replay import app, cli
+from sensors_replay.app import Replay
+from sensors_replay.settings import Settings
+from sensors_replay.store import Store
+from sensors_replay.table import Observation, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+START = 1_795_287_600_000_000  # 2026-11-21T19:00:00Z
+SECOND = 1_000_000
+HOURS = 7
+# Hour i has the value i at one station, at the other one every second hour; hour 3 has none at all.
+TABLE = Table(
+    datetime(2013, 1, 1, 6, tzinfo=UTC),
+    tuple(
+        tuple(Observation(name, "temperature", float(i)) for name in ("ewr", "jfk")[: 1 + i % 2] if i != 3)
+        for i in range(HOURS)
+    ),
+)
+
+
+class Crash(BaseException):
+    """The process is gone, at once."""
+
+
+class Machine(threading.Event):
+    """Clock and stop event in one: waiting moves the clock; microseconds. It may crash at its n-th step."""
+
+    def __init__(self, now: int = START, crash_at: int | None = None, stop_at: int | None = None) -> None:
+        super().__init__()
+        self.now, self.steps, self.crash_at, self.stop_at = now, 0, crash_at, stop_at
+
+    def step(self) -> None:
+        self.steps += 1
+        assert self.steps < 50_000, "the loop doesn't end"
+        if self.steps == self.crash_at:
+            raise Crash
+        if self.steps == self.stop_at:
+            self.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.step()
+        self.now += round(timeout * SECOND)
+        return self.is_set()
+
+
+class Broker:
+    """A producer that keeps what is sent; `plan` gives what becomes of the n-th message instead."""
+
+    def __init__(self, machine: Machine, plan: dict[int, Exception] | None = None) -> None:
+        self.machine, self.plan = machine, plan or {}
+        self.calls = self.closed = 0
+        self.sent: list[tuple[bytes, bytes]] = []
+        self.error: Exception | None = None
+
+    def send(self, topic: str, value: bytes, key: bytes) -> Any:  # noqa: ANN401 - a fake future
+        assert topic == "sensors.measurements"
+        self.machine.step()
+        self.error = self.plan.get(self.calls)
+        self.calls += 1
+        if isinstance(self.error, KafkaTimeoutError):
+            raise self.error
+        if self.error is None:
+            self.sent.append((key, value))
+        return self
+
+    def add_callback(self, call: Callable[[object], None]) -> None:
+        if self.error is None:
+            call(None)
+
+    def add_errback(self, call: Callable[[BaseException], None]) -> None:
+        if self.error is not None:
+            call(self.error)
+
+    def flush(self, timeout: float) -> None:
+        assert timeout > 0
+
+    def close(self, timeout: float) -> None:
+        assert timeout > 0
+        self.closed += 1
+
+
+def make(folder: Path, machine: Machine, broker: Broker, **changes: object) -> Replay:
+    kafka = {"bootstrap_servers": ["kafka-1:9092"], "security_protocol": "PLAINTEXT"}
+    given_ = {"kafka": kafka, "http": {"port": 0}, "table": "", "state": str(folder / "progress.json")}
+    parsed = parse_config(given_ | changes, Settings)
+    return Replay(parsed, TABLE, machine, CollectorRegistry(), lambda _: broker, lambda: machine.now)
+
+
+def replayed(
+    folder: Path, hours: int, machine: Machine | None = None, **changes: object
+) -> list[tuple[bytes, bytes]]:
+    """Return what one run up to hour number `hours` sends."""
+    machine = machine or Machine()
+    broker = Broker(machine)
+    make(folder, machine, broker, limit_hours=hours, **changes).run()
+    return broker.sent
+
+
+def times_and_values(sent: list[tuple[bytes, bytes]]) -> list[tuple[str, float]]:
+    read = [json.loads(value) for _, value in sent]
+    return [(message["timestamp"][11:23], message["value"]) for message in read]
+
+
+def test_an_hour_every_ten_seconds_and_over_again_after_the_last(tmp_path: Path) -> None:
+    machine = Machine(START + 123)
+    sent = replayed(tmp_path, HOURS + 1, machine)
+    assert times_and_values(sent) == [
+        ("19:00:01.000", 0.0),
+        *[("19:00:11.000", 1.0)] * 2,
+        ("19:00:21.000", 2.0),
+        ("19:00:41.000", 4.0),
+        *[("19:00:51.000", 5.0)] * 2,
+        ("19:01:01.000", 6.0),
+        ("19:01:11.000", 0.0),
+    ]
+    assert [key for key, _ in sent[:3]] == [
+        b"weather-ewr-temperature",
+        b"weather-ewr-temperature",
+        b"weather-jfk-temperature",
+    ]
+    assert machine.now == START + 71 * SECOND, "each hour when it is due"
+
+
+def test_a_stop_in_order_leaves_nothing_to_send_again(tmp_path: Path) -> None:
+    first, second = Machine(stop_at=9), Machine(START + 60 * SECOND)
+    broker = Broker(first)
+    assert make(tmp_path, first, broker).run() == 0
+    assert broker.closed == 1
+    assert 0 < len(broker.sent) < 8
+    both = broker.sent + replayed(tmp_path, HOURS, second)
+    (tmp_path / "other").mkdir()
+    assert both == replayed(tmp_path / "other", HOURS)
+
+
+def relative(sent: list[tuple[bytes, bytes]]) -> list[tuple[bytes, float, int]]:
+    """Return sensor, value and microseconds since the first message."""
+    read = [json.loads(value) for _, value in sent]
+    times = [datetime.fromisoformat(message["timestamp"]) for message in read]
+    return [
+        (key, message["value"], (time - times[0]) // timedelta(microseconds=1))
+        for (key, _), message, time in zip(sent, read, times, strict=True)
+    ]
+
+
+def torn(folder: Path, runs: list[dict[str, Any]], hours: int) -> list[tuple[bytes, bytes]]:
+    """Run again and again, each time until a crash, then to the end; return all that was sent."""
+    sent, now = [], START
+    for run in runs:
+        machine = Machine(now, crash_at=run["crash_at"])
+        broker = Broker(machine)
+        with contextlib.suppress(Crash):
+            make(folder, machine, broker, limit_hours=hours, **run.get("changes", {})).run()
+        sent += broker.sent
+        now = machine.now + run["pause"] * SECOND
+    return sent + replayed(folder, hours, Machine(now))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    runs=st.lists(
+        st.fixed_dictionaries({"crash_at": st.integers(1, 25), "pause": st.integers(0, 500)}), max_size=6
+    ),
+    hours=st.integers(1, 3 * HOURS),
+)
+def test_crashes_leave_nothing_out_and_change_nothing(runs: list[dict[str, Any]], hours: int) -> None:
+    with TemporaryDirectory() as one, TemporaryDirectory() as other:
+        whole = replayed(Path(one), hours)
+        found = torn(Path(other), runs, hours)
+    assert relative(list(dict.fromkeys(found))) == relative(whole)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    runs=st.lists(
+        st.fixed_dictionaries(
+            {
+                "crash_at": st.integers(1, 25),
+                "pause": st.integers(-900, 20_000),
+                "changes": st.fixed_dictionaries({"speed": st.sampled_from([1.0, 360.0, 100_000.0])}),
+            }
+        ),
+        max_size=6,
+    ),
+    hours=st.integers(1, 3 * HOURS),
+)
+def test_whatever_happens_no_identity_has_two_values_and_the_table_goes_on(
+    runs: list[dict[str, Any]], hours: int
+) -> None:
+    with TemporaryDirectory() as folder:
+        found = torn(Path(folder), runs, hours)
+    read = [(key, json.loads(value)) for key, value in found]
+    identities = {(key, message["timestamp"]): message["value"] for key, message in read}
+    assert all(identities[key, message["timestamp"]] == message["value"] for key, message in read)
+    by_time = {message["timestamp"]: message["value"] for _, message in read}
+    assert list(by_time) == sorted(by_time), "times grow"
+    assert list(by_time.values()) == [hour % HOURS for hour in range(hours) if hour % HOURS != 3]
+
+
+def test_after_a_long_stop_the_table_goes_on_from_now(tmp_path: Path) -> None:
+    replayed(tmp_path, 2)
+    later = Machine(START + 7200 * SECOND)
+    assert times_and_values(replayed(tmp_path, 3, later)) == [("21:00:01.000", 2.0)]
+
+
+def test_after_a_short_stop_what_was_missed_is_sent_at_once_with_its_own_times(tmp_path: Path) -> None:
+    replayed(tmp_path, 2)
+    later = Machine(START + 600 * SECOND)
+    assert times_and_values(replayed(tmp_path, 6, later))[:2] == [
+        ("19:00:21.000", 2.0),
+        ("19:00:41.000", 4.0),
+    ]
+    assert later.now == START + 600 * SECOND
+
+
+def test_a_blocked_message_is_tried_again(tmp_path: Path) -> None:
+    machine = Machine()
+    broker = Broker(machine, {1: KafkaTimeoutError(), 2: KafkaTimeoutError()})
+    make(tmp_path, machine, broker, limit_hours=3).run()
+    assert [value for _, value in times_and_values(broker.sent)] == [0.0, 1.0, 1.0, 2.0]
+
+
+def test_a_failed_message_makes_its_batch_go_again_by_a_new_connection(tmp_path: Path) -> None:
+    machine = Machine()
+    broker = Broker(machine, {2: KafkaConnectionError()})
+    replay = make(tmp_path, machine, broker, limit_hours=3)
+    assert replay.run() == 0
+    stamped = times_and_values(broker.sent)
+    assert [value for _, value in stamped] == [0.0, 1.0, 1.0, 1.0, 2.0]
+    assert len(set(stamped[1:4])) == 1, "the same time again"
+    assert (replay.delivery.failed, broker.closed) == (1, 2)
+
+
+def test_a_stop_while_messages_are_pending_leaves_them_to_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "FLUSH_S", 0.01)
+    monkeypatch.setattr(Broker, "add_callback", lambda _self, _call: machine.set())
+    machine = Machine()
+    broker = Broker(machine)
+    assert make(tmp_path, machine, broker).run() == 0
+    kept = Store(tmp_path / "progress.json").load()
+    assert kept is not None
+    assert (kept.first, kept.until) == (0, 1)
+    monkeypatch.undo()
+    assert replayed(tmp_path, 1, Machine(machine.now + SECOND)) == broker.sent
+
+
+def test_a_state_that_cannot_be_written_ends_the_process_before_anything_is_sent(tmp_path: Path) -> None:
+    machine = Machine()
+    broker = Broker(machine)
+    with pytest.raises(FileNotFoundError):
+        make(tmp_path / "absent", machine, broker).run()
+    assert broker.sent == []
+
+
+def test_health_tells_lateness_and_a_clock_that_was_set_back(tmp_path: Path) -> None:
+    machine = Machine()
+    replay = make(tmp_path, machine, Broker(machine), limit_hours=2)
+    assert replay.check() is None
+    replay.run()
+    due = START + 11 * SECOND  # of the last hour, which counts until the next one is looked at
+    machine.now = due + 15 * SECOND
+    assert replay.check() is None
+    machine.now = due + 16 * SECOND
+    assert replay.check() == "the next hour is 16 s late (0 pending, 0 failed)"
+    machine.now = due - 25 * SECOND
+    assert replay.check() is None
+    machine.now = due - 60 * SECOND
+    assert replay.check() == "the clock was set back: the next hour is due in 60 s"
+
+
+def test_the_service_runs_to_its_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    broker = Broker(Machine())
+    monkeypatch.setattr(cli, "run", partial(app.run, connect_to=lambda _: broker))
+    monkeypatch.setattr(cli, "stop_on_signals", threading.Event)
+    monkeypatch.setattr(cli, "setup_logging", lambda _: None)
+    table = tmp_path / "weather.csv"
+    table.write_text("origin,temp,pressure,time_hour\nEWR,32,NA,2013-01-01T06:00:00Z\n", encoding="utf-8")
+    path = tmp_path / "config.json"
+    kafka = {"bootstrap_servers": ["kafka-1:9092"], "security_protocol": "PLAINTEXT"}
+    given_ = {
+        "table": str(table),
+        "state": str(tmp_path / "progress.json"),
+        "speed": 3_600_000,
+        "limit_hours": 3,
+    }
+    path.write_text(json.dumps({"kafka": kafka, "http": {"port": 0}} | given_), encoding="utf-8")
+    assert cli.main(["--config", str(path), "--check"]) == 0
+    assert cli.main(["--config", str(path)]) == 0
+    assert len(broker.sent) == 3
+    table.unlink()
+    assert cli.main(["--config", str(path)]) == 1
+
+
+def test_wrong_settings_end_with_a_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(
+        '{"kafka": {"bootstrap_servers": ["a:1"], "security_protocol": "PLAINTEXT"}, "http": {"port": 0}}'
+    )
+    assert cli.main(["--config", str(path)]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"{path}: table: is missing; it has no default",
+        f"{path}: state: is missing; it has no default",
+    ]
