@@ -16,7 +16,7 @@ options:
   kind:
     description: What it is made of.
     type: str
-    choices: [jvm, wheelhouse, pyspark]
+    choices: [jvm, wheelhouse, pyspark, sdist]
     required: true
   name:
     description: Name of the artefact.
@@ -42,11 +42,18 @@ options:
     description: With O(kind=wheelhouse), the nodes' Python.
     type: str
     default: "3.13"
+  package:
+    description: With O(kind=sdist), the name on PyPI.
+    type: str
+  files:
+    description: With O(kind=sdist), paths of the wanted files below the distribution's first folder.
+    type: list
+    elements: str
   version:
-    description: With O(kind=pyspark), the version.
+    description: With O(kind=pyspark) and O(kind=sdist), the version.
     type: str
   sha256:
-    description: With O(kind=pyspark), the checksum of PyPI's source distribution.
+    description: With O(kind=pyspark) and O(kind=sdist), the checksum of PyPI's source distribution.
     type: str
   cache:
     description: Folder of the cache; by default the user's cache folder for Millrace.
@@ -96,18 +103,24 @@ from typing import Any  # noqa: E402
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
 ARGUMENTS: dict[str, Any] = {
-    "kind": {"type": "str", "required": True, "choices": ["jvm", "wheelhouse", "pyspark"]},
+    "kind": {"type": "str", "required": True, "choices": ["jvm", "wheelhouse", "pyspark", "sdist"]},
     "name": {"type": "str", "required": True},
     "pom": {"type": "path"},
     "lock": {"type": "path"},
     "requirements": {"type": "list", "elements": "path", "default": []},
     "projects": {"type": "list", "elements": "path", "default": []},
     "python_version": {"type": "str", "default": "3.13"},
+    "package": {"type": "str"},
+    "files": {"type": "list", "elements": "str"},
     "version": {"type": "str"},
     "sha256": {"type": "str"},
     "cache": {"type": "path"},
 }
-REQUIRED_IF = [("kind", "jvm", ["pom", "lock"]), ("kind", "pyspark", ["version", "sha256"])]
+REQUIRED_IF = [
+    ("kind", "jvm", ["pom", "lock"]),
+    ("kind", "pyspark", ["version", "sha256"]),
+    ("kind", "sdist", ["package", "version", "sha256", "files"]),
+]
 
 
 def main() -> None:
@@ -128,6 +141,9 @@ def main() -> None:
         recipe = artifacts.JvmRecipe(params["name"], Path(params["pom"]), Path(params["lock"]))
     elif params["kind"] == "pyspark":
         recipe = artifacts.PysparkRecipe(params["version"], params["sha256"], params["name"])
+    elif params["kind"] == "sdist":
+        keys = ("name", "package", "version", "sha256", "files")
+        recipe = artifacts.SdistRecipe(**{key: params[key] for key in keys})
     else:
         requirements = [Path(lock) for lock in params["requirements"]]
         projects = [Path(project) for project in params["projects"]]

@@ -8,6 +8,7 @@ settings that this machine has for it.
 from millrace.artifacts.jvm import JvmRecipe, lock_jars
 from millrace.artifacts.model import Artifact, ArtifactError, Recipe
 from millrace.artifacts.pyspark import PysparkRecipe
+from millrace.artifacts.sdist import SdistRecipe
 from millrace.artifacts.store import obtain
 from millrace.artifacts.wheelhouse import WheelhouseRecipe, lock_wheels
 
@@ -17,6 +18,7 @@ __all__ = [
     "JvmRecipe",
     "PysparkRecipe",
     "Recipe",
+    "SdistRecipe",
     "WheelhouseRecipe",
     "lock_jars",
     "lock_wheels",

@@ -8,12 +8,11 @@ load) and python/pyspark (for drivers: PYTHONPATH=$SPARK_HOME/python:$SPARK_HOME
 from __future__ import annotations
 
 import shutil
-import sys
-import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from millrace.artifacts.model import ArtifactError, Runner, run_checked
+from millrace.artifacts.model import ArtifactError, Runner
+from millrace.artifacts.sdist import fetch_sdist
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,22 +54,7 @@ class PysparkRecipe:
 
     def make(self, tree: Path, work: Path, run: Runner) -> None:
         """Fetch with pip, which checks the hash, and arrange."""
-        pinned = work / "requirements.txt"
-        pinned.write_text(f"pyspark=={self.version} --hash=sha256:{self.sha256}\n", encoding="ascii")
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "--no-input",
-            "download",
-            "--quiet",
-        ]
-        command += ["--require-hashes", "--no-deps", "--no-binary=pyspark", "--dest", str(work)]
-        run_checked(run, [*command, "--requirement", str(pinned)], work)
-        with tarfile.open(work / f"pyspark-{self.version}.tar.gz") as archive:
-            archive.extractall(work, filter="data")
-        arrange(work / f"pyspark-{self.version}", tree)
+        arrange(fetch_sdist("pyspark", self.version, self.sha256, work, run), tree)
 
 
 def arrange(distribution: Path, tree: Path) -> None:
