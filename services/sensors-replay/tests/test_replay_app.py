@@ -103,11 +103,19 @@ class Broker:
         self.closed += 1
 
 
-def make(folder: Path, machine: Machine, broker: Broker, **changes: object) -> Replay:
+def make(
+    folder: Path,
+    machine: Machine,
+    broker: Broker,
+    registry: CollectorRegistry | None = None,
+    **changes: object,
+) -> Replay:
     kafka = {"bootstrap_servers": ["kafka-1:9092"], "security_protocol": "PLAINTEXT"}
     given_ = {"kafka": kafka, "http": {"port": 0}, "table": "", "state": str(folder / "progress.json")}
     parsed = parse_config(given_ | changes, Settings)
-    return Replay(parsed, TABLE, machine, CollectorRegistry(), lambda _: broker, lambda: machine.now)
+    return Replay(
+        parsed, TABLE, machine, registry or CollectorRegistry(), lambda _: broker, lambda: machine.now
+    )
 
 
 def replayed(
@@ -222,8 +230,12 @@ def test_whatever_happens_no_identity_has_two_values_and_the_table_goes_on(
 
 def test_after_a_long_stop_the_table_goes_on_from_now(tmp_path: Path) -> None:
     replayed(tmp_path, 2)
-    later = Machine(START + 7200 * SECOND)
-    assert times_and_values(replayed(tmp_path, 3, later)) == [("21:00:01.000", 2.0)]
+    later, registry = Machine(START + 7200 * SECOND), CollectorRegistry()
+    broker = Broker(later)
+    make(tmp_path, later, broker, registry, limit_hours=3).run()
+    assert times_and_values(broker.sent) == [("21:00:01.000", 2.0)]
+    names = ("moved_total", "table_hour", "produced_total")
+    assert [registry.get_sample_value(f"sensors_replay_{name}") for name in names] == [1, 2, 1]
 
 
 def test_after_a_short_stop_what_was_missed_is_sent_at_once_with_its_own_times(tmp_path: Path) -> None:
@@ -267,6 +279,21 @@ def test_a_stop_while_messages_are_pending_leaves_them_to_the_next_run(
     assert (kept.first, kept.until) == (0, 1)
     monkeypatch.undo()
     assert replayed(tmp_path, 1, Machine(machine.now + SECOND)) == broker.sent
+
+
+def test_a_slow_acknowledgement_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "FLUSH_S", 0.01)
+    timers = []
+
+    def later(_self: Broker, call: Callable[[object], None]) -> None:
+        timers.append(threading.Timer(1.2, call, [None]))
+        timers[-1].start()
+
+    monkeypatch.setattr(Broker, "add_callback", later)
+    sent = replayed(tmp_path, 2)
+    for timer in timers:
+        timer.join()
+    assert [value for _, value in times_and_values(sent)] == [0.0, 1.0, 1.0]
 
 
 def test_a_state_that_cannot_be_written_ends_the_process_before_anything_is_sent(tmp_path: Path) -> None:
