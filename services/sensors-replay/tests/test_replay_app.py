@@ -1,136 +1,23 @@
-"""The replay's loop with a fake Kafka client and a fake clock: schedule, crashes, outages, stop."""
-# ruff: noqa: D102, D107 - the fakes' methods are those of what they stand for
+"""The replay's loop with a fake Kafka client and a fake clock: schedule, outages, failures, stop."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import threading
-from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from kafka.errors import KafkaConnectionError, KafkaTimeoutError  # type: ignore[import-untyped] # kafka-python has no type hints
 from prometheus_client import CollectorRegistry
+from replay_fakes import HOURS, SECOND, START, Broker, Machine, make, replayed, times_and_values
 
-from millrace_common.config import parse_config
 from sensors_replay import app, cli
-from sensors_replay.app import Replay
-from sensors_replay.settings import Settings
 from sensors_replay.store import Store
-from sensors_replay.table import Observation, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-START = 1_795_287_600_000_000  # 2026-11-21T19:00:00Z
-SECOND = 1_000_000
-HOURS = 7
-# Hour i has the value i at one station, at the other one every second hour; hour 3 has none at all.
-TABLE = Table(
-    datetime(2013, 1, 1, 6, tzinfo=UTC),
-    tuple(
-        tuple(Observation(name, "temperature", float(i)) for name in ("ewr", "jfk")[: 1 + i % 2] if i != 3)
-        for i in range(HOURS)
-    ),
-)
-
-
-class Crash(BaseException):
-    """The process is gone, at once."""
-
-
-class Machine(threading.Event):
-    """Clock and stop event in one: waiting moves the clock; microseconds. It may crash at its n-th step."""
-
-    def __init__(self, now: int = START, crash_at: int | None = None, stop_at: int | None = None) -> None:
-        super().__init__()
-        self.now, self.steps, self.crash_at, self.stop_at = now, 0, crash_at, stop_at
-
-    def step(self) -> None:
-        self.steps += 1
-        assert self.steps < 50_000, "the loop doesn't end"
-        if self.steps == self.crash_at:
-            raise Crash
-        if self.steps == self.stop_at:
-            self.set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        assert timeout is not None
-        self.step()
-        self.now += round(timeout * SECOND)
-        return self.is_set()
-
-
-class Broker:
-    """A producer that keeps what is sent; `plan` gives what becomes of the n-th message instead."""
-
-    def __init__(self, machine: Machine, plan: dict[int, Exception] | None = None) -> None:
-        self.machine, self.plan = machine, plan or {}
-        self.calls = self.closed = 0
-        self.sent: list[tuple[bytes, bytes]] = []
-        self.error: Exception | None = None
-
-    def send(self, topic: str, value: bytes, key: bytes) -> Any:  # noqa: ANN401 - a fake future
-        assert topic == "sensors.measurements"
-        self.machine.step()
-        self.error = self.plan.get(self.calls)
-        self.calls += 1
-        if isinstance(self.error, KafkaTimeoutError):
-            raise self.error
-        if self.error is None:
-            self.sent.append((key, value))
-        return self
-
-    def add_callback(self, call: Callable[[object], None]) -> None:
-        if self.error is None:
-            call(None)
-
-    def add_errback(self, call: Callable[[BaseException], None]) -> None:
-        if self.error is not None:
-            call(self.error)
-
-    def flush(self, timeout: float) -> None:
-        assert timeout > 0
-
-    def close(self, timeout: float) -> None:
-        assert timeout > 0
-        self.closed += 1
-
-
-def make(
-    folder: Path,
-    machine: Machine,
-    broker: Broker,
-    registry: CollectorRegistry | None = None,
-    **changes: object,
-) -> Replay:
-    kafka = {"bootstrap_servers": ["kafka-1:9092"], "security_protocol": "PLAINTEXT"}
-    given_ = {"kafka": kafka, "http": {"port": 0}, "table": "", "state": str(folder / "progress.json")}
-    parsed = parse_config(given_ | changes, Settings)
-    return Replay(
-        parsed, TABLE, machine, registry or CollectorRegistry(), lambda _: broker, lambda: machine.now
-    )
-
-
-def replayed(
-    folder: Path, hours: int, machine: Machine | None = None, **changes: object
-) -> list[tuple[bytes, bytes]]:
-    """Return what one run up to hour number `hours` sends."""
-    machine = machine or Machine()
-    broker = Broker(machine)
-    make(folder, machine, broker, limit_hours=hours, **changes).run()
-    return broker.sent
-
-
-def times_and_values(sent: list[tuple[bytes, bytes]]) -> list[tuple[str, float]]:
-    read = [json.loads(value) for _, value in sent]
-    return [(message["timestamp"][11:23], message["value"]) for message in read]
+    from pathlib import Path
 
 
 def test_an_hour_every_ten_seconds_and_over_again_after_the_last(tmp_path: Path) -> None:
@@ -162,70 +49,6 @@ def test_a_stop_in_order_leaves_nothing_to_send_again(tmp_path: Path) -> None:
     both = broker.sent + replayed(tmp_path, HOURS, second)
     (tmp_path / "other").mkdir()
     assert both == replayed(tmp_path / "other", HOURS)
-
-
-def relative(sent: list[tuple[bytes, bytes]]) -> list[tuple[bytes, float, int]]:
-    """Return sensor, value and microseconds since the first message."""
-    read = [json.loads(value) for _, value in sent]
-    times = [datetime.fromisoformat(message["timestamp"]) for message in read]
-    return [
-        (key, message["value"], (time - times[0]) // timedelta(microseconds=1))
-        for (key, _), message, time in zip(sent, read, times, strict=True)
-    ]
-
-
-def torn(folder: Path, runs: list[dict[str, Any]], hours: int) -> list[tuple[bytes, bytes]]:
-    """Run again and again, each time until a crash, then to the end; return all that was sent."""
-    sent, now = [], START
-    for run in runs:
-        machine = Machine(now, crash_at=run["crash_at"])
-        broker = Broker(machine)
-        with contextlib.suppress(Crash):
-            make(folder, machine, broker, limit_hours=hours, **run.get("changes", {})).run()
-        sent += broker.sent
-        now = machine.now + run["pause"] * SECOND
-    return sent + replayed(folder, hours, Machine(now))
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    runs=st.lists(
-        st.fixed_dictionaries({"crash_at": st.integers(1, 25), "pause": st.integers(0, 500)}), max_size=6
-    ),
-    hours=st.integers(1, 3 * HOURS),
-)
-def test_crashes_leave_nothing_out_and_change_nothing(runs: list[dict[str, Any]], hours: int) -> None:
-    with TemporaryDirectory() as one, TemporaryDirectory() as other:
-        whole = replayed(Path(one), hours)
-        found = torn(Path(other), runs, hours)
-    assert relative(list(dict.fromkeys(found))) == relative(whole)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    runs=st.lists(
-        st.fixed_dictionaries(
-            {
-                "crash_at": st.integers(1, 25),
-                "pause": st.integers(-900, 20_000),
-                "changes": st.fixed_dictionaries({"speed": st.sampled_from([1.0, 360.0, 100_000.0])}),
-            }
-        ),
-        max_size=6,
-    ),
-    hours=st.integers(1, 3 * HOURS),
-)
-def test_whatever_happens_no_identity_has_two_values_and_the_table_goes_on(
-    runs: list[dict[str, Any]], hours: int
-) -> None:
-    with TemporaryDirectory() as folder:
-        found = torn(Path(folder), runs, hours)
-    read = [(key, json.loads(value)) for key, value in found]
-    identities = {(key, message["timestamp"]): message["value"] for key, message in read}
-    assert all(identities[key, message["timestamp"]] == message["value"] for key, message in read)
-    by_time = {message["timestamp"]: message["value"] for _, message in read}
-    assert list(by_time) == sorted(by_time), "times grow"
-    assert list(by_time.values()) == [hour % HOURS for hour in range(hours) if hour % HOURS != 3]
 
 
 def test_after_a_long_stop_the_table_goes_on_from_now(tmp_path: Path) -> None:
