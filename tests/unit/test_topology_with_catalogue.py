@@ -53,6 +53,20 @@ def test_a_service_without_a_node() -> None:
     assert found == ["services.db.group: no node is in 'db'; add a node to the topology"]
 
 
+def test_an_optional_service_is_there_once_a_node_is_in_its_group(tmp_path: Path) -> None:
+    catalogue = {"services": {"a": service("a", 1), "b": {**service("b", 2), "optional": True}}}
+    (tmp_path / "catalogue.yml").write_text(yaml.safe_dump(catalogue))
+    node = {"cores": 1, "memory": 512, "disk": 4}
+    rest = {"provider": "hetzner", "domain": "x.internal"}
+    for groups in (["a"], ["a", "b"]):
+        path = tmp_path / "-".join(groups) / "topology.yml"
+        path.parent.mkdir()
+        content = {"environment": path.parent.name, "nodes": {"n-1": {"groups": groups, **node}}, **rest}
+        path.write_text(yaml.safe_dump(content))
+        loaded = load_environment(path, tmp_path / "catalogue.yml")
+        assert list(loaded.catalogue.services) == groups
+
+
 @pytest.mark.parametrize(("count", "told"), [(1, 0), (2, 1), (3, 0), (4, 1)])
 def test_an_even_number_of_controllers(count: int, told: int) -> None:
     nodes = topology(**{f"n_{number}": ["kafka"] for number in range(count)})

@@ -22,6 +22,7 @@ DEBUG = "debug"
 _PROTOCOLS = ("tcp", "udp")
 _TLS = ("none", "server", "mutual", "shared-secret")
 _HIGHEST_PORT = 65535
+_KEYS = ("group", "unit", "ports", "health", "metrics", "gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ class Service:
     health: Health
     metrics: Metrics | None
     gateway: str | None
+    optional: bool
+    """Whether an environment may have no node for it."""
 
     def runs_on(self, groups: Iterable[str]) -> bool:
         """Tell whether a node in these groups runs the service."""
@@ -145,7 +148,7 @@ def read_catalogue(data: object, reader: Reader) -> Catalogue:
 
 def _service(reader: Reader, name: str, value: object) -> Service:
     where = f"services.{name}"
-    fields = reader.fields(value, where, ["group", "unit", "ports", "health", "metrics", "gateway"], ["logs"])
+    fields = reader.fields(value, where, _KEYS, ["logs", "optional"])
     listed = reader.mapping(fields.get("ports", {}), f"{where}.ports")
     ports = {key: _port(reader, f"{where}.ports.{key}", key, item) for key, item in listed.items()}
     names = list(ports)
@@ -164,6 +167,7 @@ def _service(reader: Reader, name: str, value: object) -> Service:
         health=_health(reader, f"{where}.health", fields.get("health", {"type": "unit"}), ports),
         metrics=_metrics(reader, f"{where}.metrics", fields.get("metrics"), ports),
         gateway=None if fields.get("gateway") is None else reader.text(fields, "gateway", where),
+        optional=reader.flag(fields, "optional", where),
     )
 
 

@@ -23,7 +23,7 @@ REPLICATION_KEY = "replication_factor"
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A validated environment."""
+    """A validated environment; `catalogue` is without the optional services that no node runs."""
 
     topology: Topology
     catalogue: Catalogue
@@ -39,7 +39,8 @@ def load_environment(topology_path: Path, catalogue_path: Path) -> Environment:
         reader.add("environment", f"must be {folder!r}, its folder's name, not {topology.environment!r}")
     reader.problems += check_together(topology, catalogue)
     reader.raise_if_any()
-    return Environment(topology, catalogue)
+    running = {name: one for name, one in catalogue.services.items() if topology.members(one.group)}
+    return Environment(topology, Catalogue(running))
 
 
 def named_environment(env: str) -> Environment:
@@ -64,7 +65,7 @@ def check_together(topology: Topology, catalogue: Catalogue) -> list[str]:
     problems += [
         f"services.{service.name}.group: no node is in {service.group!r}; add a node to the topology"
         for service in catalogue.services.values()
-        if not topology.members(service.group)
+        if not service.optional and not topology.members(service.group)
     ]
     controllers = len(topology.members(CONTROLLERS))
     if controllers and controllers % 2 == 0:

@@ -127,6 +127,14 @@ class Reader:
         self.add(_join(where, key), f"must be a whole number from {low} to {high}, not {value!r}")
         return low
 
+    def flag(self, fields: Mapping[str, object], key: str, where: str) -> bool:
+        """Return a field that is true or false, or False where it is absent or wrong (noted)."""
+        value = fields.get(key, False)
+        if not isinstance(value, bool):
+            self.add(_join(where, key), f"must be true or false, not {value!r}")
+            return False
+        return value
+
     def texts(self, fields: Mapping[str, object], key: str, where: str) -> tuple[str, ...]:
         """Return a list of different texts, or nothing where it is absent or wrong (noted)."""
         value = fields.get(key, [])
