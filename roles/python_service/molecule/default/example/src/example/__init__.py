@@ -27,6 +27,8 @@ def main() -> None:
     config = json.loads(parser.parse_args().config.read_text(encoding="utf-8"))
     folders = ("/etc", "/opt", "/home", "/var/tmp", f"/var/lib/{config['name']}")  # noqa: S108 - asked for, not used
 
+    data = Path(f"/opt/millrace/{config['name']}/data/numbers.csv")
+
     class Handler(BaseHTTPRequestHandler):
         """Answers every request."""
 
@@ -38,6 +40,7 @@ def main() -> None:
                 "greeting": config["greeting"],
                 "log_level": config.get("log_level", "INFO"),
                 "word": os.environ.get("WORD", ""),
+                "data": data.read_text(encoding="utf-8").split() if data.exists() else [],
                 "writable": [folder for folder in folders if writable(folder)],
             }
             body = json.dumps(answer).encode()
