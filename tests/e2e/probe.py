@@ -69,14 +69,18 @@ json.dump({"ends": {tp.partition: ends[tp] for tp in wanted}, "messages": messag
 """
 
 
+def password(name: str) -> str:
+    """Return a secret of the environment."""
+    return secrets.read_vault(paths.state_dir() / "vault.yml", paths.vault_password_file())[name]
+
+
 def _kafka(script: str, **given: object) -> Any:  # noqa: ANN401 - JSON
-    vault = secrets.read_vault(paths.state_dir() / "vault.yml", paths.vault_password_file())
     client = {
         "bootstrap_servers": BROKERS,
         "security_protocol": "SASL_SSL",
         "sasl_mechanism": "SCRAM-SHA-512",
         "sasl_plain_username": "tests",
-        "sasl_plain_password": vault["kafka_tests"],
+        "sasl_plain_password": password("kafka_tests"),
         "ssl_cafile": "/etc/millrace/pki/ca.crt",
     }
     stdin = json.dumps({"client": client, **given})
