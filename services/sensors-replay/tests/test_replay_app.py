@@ -12,6 +12,7 @@ from kafka.errors import KafkaConnectionError, KafkaTimeoutError  # type: ignore
 from prometheus_client import CollectorRegistry
 from replay_fakes import HOURS, SECOND, START, Broker, Machine, make, replayed, times_and_values
 
+from millrace_common import service
 from sensors_replay import app, cli
 from sensors_replay.store import Store
 
@@ -146,8 +147,8 @@ def test_health_tells_lateness_and_a_clock_that_was_set_back(tmp_path: Path) -> 
 def test_the_service_runs_to_its_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broker = Broker(Machine())
     monkeypatch.setattr(cli, "run", partial(app.run, connect_to=lambda _: broker))
-    monkeypatch.setattr(cli, "stop_on_signals", threading.Event)
-    monkeypatch.setattr(cli, "setup_logging", lambda _: None)
+    monkeypatch.setattr(service, "stop_on_signals", threading.Event)
+    monkeypatch.setattr(service, "setup_logging", lambda _: None)
     table = tmp_path / "weather.csv"
     table.write_text("origin,temp,pressure,time_hour\nEWR,32,NA,2013-01-01T06:00:00Z\n", encoding="utf-8")
     path = tmp_path / "config.json"
