@@ -61,6 +61,8 @@ def test_a_good_topology_is_read() -> None:
         ("nodes.db-1.cores", True, "nodes.db-1.cores: must be a whole number"),
         ("nodes.db-1.memory", "1G", "nodes.db-1.memory: must be a whole number"),
         ("nodes.db-1.disc", 8, "nodes.db-1.disc: unknown key; known here: address, cores, disk"),
+        ("nodes.db-1.disposable", "yes", "nodes.db-1.disposable: must be true or false, not 'yes'"),
+        ("nodes.db-1.disposable", None, "nodes.db-1.disposable: must be true or false, not None"),
         ("nodes.db-1.groups", [], "nodes.db-1.groups: must name at least one group"),
         ("nodes.db-1.groups", "kafka", "nodes.db-1.groups: must be a list of texts"),
         ("nodes.db-1.groups", ["a", "a"], "nodes.db-1.groups: names something twice"),
@@ -83,6 +85,11 @@ def test_a_mistake_is_told_with_its_key(where: str, value: object, told: str) ->
     with pytest.raises(InvalidInputError) as caught:
         parse_topology(changed(where, value))
     assert any(problem.startswith(told) for problem in caught.value.problems), caught.value.problems
+
+
+def test_a_node_is_disposable_only_where_the_file_says_so() -> None:
+    nodes = parse_topology(changed("nodes.db-1.disposable", value=True)).nodes
+    assert {name: node.disposable for name, node in nodes.items()} == {"kafka-1": False, "db-1": True}
 
 
 def test_all_mistakes_are_told_at_once() -> None:

@@ -22,7 +22,10 @@ _MAX_DISK = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One machine: memory in MiB, disk in GiB; `address` is None where a cloud assigns it."""
+    """One machine: memory in MiB, disk in GiB; `address` is None where a cloud assigns it.
+
+    `disposable` says that tests may kill, freeze and cut off the node and what runs on it.
+    """
 
     name: str
     groups: tuple[str, ...]
@@ -30,6 +33,7 @@ class Node:
     cores: int
     memory: int
     disk: int
+    disposable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +182,7 @@ def _node(reader: Reader, name: str, value: object, provider: str) -> Node:
     required = ["groups", "cores", "memory", "disk"]
     # A cloud assigns addresses; everywhere else the topology does.
     given, free = (["address"], []) if provider in {"lab", "libvirt"} else ([], ["address"])
-    fields = reader.fields(value, where, [*required, *given], free)
+    fields = reader.fields(value, where, [*required, *given], [*free, "disposable"])
     groups = reader.texts(fields, "groups", where)
     if fields.get("groups") == []:
         reader.add(f"{where}.groups", "must name at least one group")
@@ -190,6 +194,7 @@ def _node(reader: Reader, name: str, value: object, provider: str) -> Node:
         cores=reader.integer(fields, "cores", where, 1, _MAX_CORES),
         memory=reader.integer(fields, "memory", where, 128, _MAX_MEMORY),
         disk=reader.integer(fields, "disk", where, 1, _MAX_DISK),
+        disposable=reader.flag(fields, "disposable", where),
     )
 
 
