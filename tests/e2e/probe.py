@@ -9,9 +9,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from millrace import paths, remote, secrets, sql
+from millrace import paths, remote, secrets, sql, status
 from millrace.current import current_environment
 from sensors_generator.reference import Rule
 
@@ -28,6 +26,7 @@ BROKERS = [
     for node in ENVIRONMENT.topology.members("kafka")
 ]
 KAFKA_PYTHON = "/opt/millrace/sensors-generator/venv/bin/python"
+READINGS_A_SECOND = 15.0
 
 # Both scripts run on a node that may reach the brokers; all they get, the password too, is on standard input.
 PRODUCE = """
@@ -74,8 +73,9 @@ def password(name: str) -> str:
     return secrets.read_vault(paths.state_dir() / "vault.yml", paths.vault_password_file())[name]
 
 
-def _kafka(script: str, **given: object) -> Any:  # noqa: ANN401 - JSON
-    client = {
+def kafka_client() -> dict[str, object]:
+    """Return what kafka-python needs to come in as the tests' user, on the apps node."""
+    return {
         "bootstrap_servers": BROKERS,
         "security_protocol": "SASL_SSL",
         "sasl_mechanism": "SCRAM-SHA-512",
@@ -83,7 +83,11 @@ def _kafka(script: str, **given: object) -> Any:  # noqa: ANN401 - JSON
         "sasl_plain_password": password("kafka_tests"),
         "ssl_cafile": "/etc/millrace/pki/ca.crt",
     }
-    stdin = json.dumps({"client": client, **given})
+
+
+def kafka(script: str, **given: object) -> Any:  # noqa: ANN401 - JSON
+    """Run a script beside the brokers: `given` and the client's settings on its input, JSON on its output."""
+    stdin = json.dumps({"client": kafka_client(), **given})
     return json.loads(remote.run(APPS, [KAFKA_PYTHON, "-c", script], stdin=stdin))
 
 
@@ -92,25 +96,25 @@ def produce(
 ) -> list[tuple[int, int] | str]:
     """Send (key, value) pairs in order; return each one's (partition, offset), or the name of the error."""
     texts = [[None if b is None else base64.b64encode(b).decode() for b in pair] for pair in messages]
-    answers = _kafka(PRODUCE, topic=TOPIC, rate=rate, messages=texts)
+    answers = kafka(PRODUCE, topic=TOPIC, rate=rate, messages=texts)
     return [answer if isinstance(answer, str) else (answer[0], answer[1]) for answer in answers]
 
 
 def ends(topic: str) -> dict[str, int]:
     """Return the end offset of each of the topic's partitions."""
-    offsets: dict[str, int] = _kafka(CONSUME, topic=topic, offsets=None)["ends"]
+    offsets: dict[str, int] = kafka(CONSUME, topic=topic, offsets=None)["ends"]
     return offsets
 
 
 def consume(topic: str, since: dict[str, int]) -> list[tuple[str, dict[str, Any]]]:
     """Return key and decoded value of the messages from the offsets `since` to the end."""
-    found = _kafka(CONSUME, topic=topic, offsets=since)["messages"]
+    found = kafka(CONSUME, topic=topic, offsets=since)["messages"]
     return [(key, json.loads(value)) for key, value in found]
 
 
-def query(statement: str) -> list[dict[str, Any]]:
+def query(statement: str, database: str = sql.DATABASE) -> list[dict[str, Any]]:
     """Return the rows of a SELECT."""
-    return sql.query(DATABASE, statement)
+    return sql.query(DATABASE, statement, database=database)
 
 
 def rules() -> tuple[Rule, ...]:
@@ -127,8 +131,16 @@ def wait_until(what: str, condition: Callable[[], object]) -> None:
     give_up = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > give_up:
-            pytest.fail(f"waited {PATIENCE} s for {what}")
+            message = f"waited {PATIENCE} s for {what}"
+            raise AssertionError(message)
         time.sleep(2)
+
+
+def flowing() -> bool:
+    """Tell whether everything is up and the database stores all that the generator sends."""
+    seen = status.collect(ENVIRONMENT)
+    rate = float(seen.figures["per_second"]) if seen.figures else 0.0
+    return seen.healthy and rate >= READINGS_A_SECOND
 
 
 def answering(unit: str) -> bool:
@@ -159,8 +171,10 @@ class Sensors:
         """Return how many messages of the sensors have taken effect."""
         return sum(sum(counts.values()) for counts in self.counts().values())
 
-    def rejects(self, *columns: str) -> dict[tuple[int, int], dict[str, Any]]:
-        """Return `columns` of the rejects that the sent messages became, by (partition, offset)."""
+    def rejects(
+        self, *columns: str, database: str = sql.DATABASE
+    ) -> list[tuple[tuple[int, int], dict[str, Any]]]:
+        """Return (partition, offset) and `columns` of the rejects that the sent messages became."""
         places: dict[int, list[int]] = {}
         for partition, offset in self.sent:
             places.setdefault(partition, []).append(offset)
@@ -171,11 +185,12 @@ class Sensors:
         )
         rows = query(
             f"SELECT source_partition, source_offset, {', '.join(columns)} FROM sensors.rejects "  # noqa: S608 - our own text
-            f"WHERE source_topic = '{TOPIC}' AND ({ranges})"
+            f"WHERE source_topic = '{TOPIC}' AND ({ranges or 'false'})",
+            database,
         )
         own = set(self.sent)
-        found = {(row.pop("source_partition"), row.pop("source_offset")): row for row in rows}
-        return {place: row for place, row in found.items() if place in own}
+        found = [((row.pop("source_partition"), row.pop("source_offset")), row) for row in rows]
+        return [(place, row) for place, row in found if place in own]
 
     def processed(self) -> bool:
         """Tell whether the ledger has passed all that was sent."""

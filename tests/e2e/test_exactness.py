@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import probe
 import pytest
+import stored
 
 from millrace import remote
 from sensors_generator.aggregates import PERIODS, aggregate
@@ -112,77 +113,41 @@ def check_counts(sensors: probe.Sensors, items: list[Item]) -> None:
     assert {sensor: sum(counts.values()) for sensor, counts in counted.items()} == {
         sensor: count for sensor, count in produced.items() if sensor
     }
-    nameless = [row for row in sensors.rejects("sensor_id").values() if row["sensor_id"] == ""]
+    nameless = [row for _, row in sensors.rejects("sensor_id") if row["sensor_id"] == ""]
     assert len(nameless) == unknown["rejected"]
 
 
 def check_measurements(sensors: probe.Sensors, items: list[Item]) -> None:
     """Check that the stored rows are the accepted readings, each from its own message."""
-    rows = probe.query(
-        "SELECT sensor_id, type, event_time, value, source_partition, source_offset "  # noqa: S608 - our own text
-        f"FROM sensors.measurements WHERE sensor_id LIKE '{sensors.prefix}-%'"
-    )
-    found = [
-        (
-            row["sensor_id"],
-            row["type"],
-            datetime.fromisoformat(row["event_time"]),
-            row["value"],
-            (row["source_partition"], row["source_offset"]),
-        )
-        for row in rows
-    ]
     expected = [
         (reading.sensor_id, reading.type, reading.event_time, reading.value, place)
         for item, place in zip(items, sensors.sent, strict=True)
         if item.expected.outcome == "stored" and (reading := item.expected.reading)
     ]
-    assert sorted(found) == sorted(expected)
+    assert sorted(stored.measurements(sensors.prefix)) == sorted(expected)
 
 
 def check_anomalies(sensors: probe.Sensors, items: list[Item]) -> None:
     """Check that the anomalies are those that the rules give on the stored readings."""
-    rows = probe.query(
-        "SELECT sensor_id, type, event_time, rule_id, value FROM sensors.anomalies "  # noqa: S608 - our own text
-        f"WHERE sensor_id LIKE '{sensors.prefix}-%'"
-    )
-    found = [
-        [
-            row["sensor_id"],
-            row["type"],
-            datetime.fromisoformat(row["event_time"]).isoformat(),
-            row["rule_id"],
-            row["value"],
-        ]
-        for row in rows
-    ]
     expected = summary(items)["anomalies"]
     assert expected, "the stream has anomalies"
-    assert sorted(found) == expected
+    assert stored.anomalies(sensors.prefix) == expected
 
 
 def check_aggregates(sensors: probe.Sensors, items: list[Item]) -> None:
     """Check that the aggregates of every period are those of the stored readings, late ones included."""
-    stored = [
+    accepted = [
         (reading, len(item.rules))
         for item in items
         if item.expected.outcome == "stored" and (reading := item.expected.reading)
     ]
     for name, period in PERIODS.items():
-        rows = probe.query(
-            "SELECT sensor_id, type, bucket, readings, minimum, maximum, mean, deviation, anomalies "  # noqa: S608 - our own text
-            f"FROM sensors.aggregates_{name} WHERE sensor_id LIKE '{sensors.prefix}-%'"
-        )
-        found = {
-            (row.pop("sensor_id"), row.pop("type"), datetime.fromisoformat(row.pop("bucket"))): row
-            for row in rows
-        }
         # Sums are exact; only the last digit of what is derived from them may differ.
         expected = {
             key: asdict(made) | {"mean": pytest.approx(made.mean), "deviation": pytest.approx(made.deviation)}
-            for key, made in aggregate(stored, period).items()
+            for key, made in aggregate(accepted, period).items()
         }
-        assert found == expected, name
+        assert stored.aggregates(sensors.prefix, name) == expected, name
 
 
 def check_rejects(sensors: probe.Sensors, items: list[Item]) -> None:
@@ -190,7 +155,8 @@ def check_rejects(sensors: probe.Sensors, items: list[Item]) -> None:
     rows = sensors.rejects(
         "reason", "encode(sha256(key), 'hex') AS key", "encode(sha256(value), 'hex') AS value"
     )
-    found = {place: (row["reason"], row["key"], row["value"]) for place, row in rows.items()}
+    found = {place: (row["reason"], row["key"], row["value"]) for place, row in rows}
+    assert len(found) == len(rows), "no reject twice"
     expected = {
         place: (item.expected.reason, digest(item.key), digest(item.value))
         for item, place in zip(items, sensors.sent, strict=True)

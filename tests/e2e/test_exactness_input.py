@@ -34,7 +34,7 @@ def test_bad_input_is_rejected_with_its_original_bytes_and_the_stream_goes_on(se
     sensors.send([*((sensor.encode(), value) for _, _, value in cases), (sensor.encode(), good)])
     probe.wait_until("the job to pass all messages", sensors.processed)
 
-    found = sensors.rejects("reason", "encode(value, 'base64') AS value")
+    found = dict(sensors.rejects("reason", "encode(value, 'base64') AS value"))
     for (name, reason, value), place in zip(cases, sensors.sent, strict=False):
         row = found[place]
         assert row["reason"] == reason, name

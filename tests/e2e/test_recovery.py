@@ -5,11 +5,9 @@ from __future__ import annotations
 import probe
 import pytest
 
-from millrace import remote, status
+from millrace import remote
 
 pytestmark = pytest.mark.lab
-
-READINGS_A_SECOND = 15.0
 
 
 def main_pid(node: str, unit: str) -> int:
@@ -18,18 +16,11 @@ def main_pid(node: str, unit: str) -> int:
     return int(remote.run_each({node: command})[node] or 0)
 
 
-def flowing() -> bool:
-    """Tell whether everything is up and the database stores all that the generator sends."""
-    seen = status.collect(probe.ENVIRONMENT)
-    rate = float(seen.figures["per_second"]) if seen.figures else 0.0
-    return seen.healthy and rate >= READINGS_A_SECOND
-
-
 @pytest.mark.parametrize("name", list(probe.ENVIRONMENT.catalogue.services))
 def test_a_killed_daemon_comes_back_and_readings_flow(name: str) -> None:
     service = probe.ENVIRONMENT.catalogue.services[name]
     node = probe.ENVIRONMENT.topology.members(service.group)[-1].name
-    probe.wait_until(f"all readings being stored before {name} is killed", flowing)
+    probe.wait_until(f"all readings being stored before {name} is killed", probe.flowing)
     before = main_pid(node, service.unit)
     assert before
     remote.run(node, ["sudo", "systemctl", "kill", "-s", "KILL", "--kill-whom=main", service.unit])
@@ -38,4 +29,4 @@ def test_a_killed_daemon_comes_back_and_readings_flow(name: str) -> None:
         f"{service.unit} having a new process on {node}",
         lambda: main_pid(node, service.unit) not in {0, before},
     )
-    probe.wait_until(f"all readings being stored after {name} was killed", flowing)
+    probe.wait_until(f"all readings being stored after {name} was killed", probe.flowing)

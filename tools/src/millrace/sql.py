@@ -12,10 +12,10 @@ DATABASE = "sensors"
 PSQL = ("sudo", "-u", "postgres", "psql", "-X", "-v", "ON_ERROR_STOP=1", "-d")
 
 
-def query(node: str, statement: str) -> list[dict[str, Any]]:
+def query(node: str, statement: str, *, database: str = DATABASE) -> list[dict[str, Any]]:
     """Return the rows of a SELECT as dicts of JSON values; raise CommandError when the statement fails."""
     wrapped = f"SELECT coalesce(json_agg(answer), '[]') FROM ({statement}) AS answer"  # noqa: S608 - our own text
-    rows: list[dict[str, Any]] = json.loads(remote.run(node, [*PSQL, DATABASE, "-tAc", wrapped]))
+    rows: list[dict[str, Any]] = json.loads(remote.run(node, [*PSQL, database, "-tAc", wrapped]))
     return rows
 
 

@@ -1,0 +1,79 @@
+"""What the database holds of a test's sensors (all whose ids begin with a prefix), as the oracle puts it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import probe
+
+from millrace import sql
+
+if TYPE_CHECKING:
+    from sensors_generator.aggregates import Key
+
+# S608 throughout: the statements are our own text, and so are the prefixes.
+
+
+def measurements(
+    prefix: str, database: str = sql.DATABASE
+) -> list[tuple[str, str, datetime, float, tuple[int, int]]]:
+    """Return the rows as (sensor id, type, event time, value, (partition, offset))."""
+    rows = probe.query(
+        "SELECT sensor_id, type, event_time, value, source_partition, source_offset "  # noqa: S608
+        f"FROM sensors.measurements WHERE sensor_id LIKE '{prefix}-%'",
+        database,
+    )
+    return [
+        (
+            row["sensor_id"],
+            row["type"],
+            datetime.fromisoformat(row["event_time"]),
+            row["value"],
+            (row["source_partition"], row["source_offset"]),
+        )
+        for row in rows
+    ]
+
+
+def anomalies(prefix: str) -> list[list[Any]]:
+    """Return the rows as sensors_generator.stream.summary has them, sorted."""
+    rows = probe.query(
+        "SELECT sensor_id, type, event_time, rule_id, value FROM sensors.anomalies "  # noqa: S608
+        f"WHERE sensor_id LIKE '{prefix}-%'"
+    )
+    return sorted(
+        [
+            row["sensor_id"],
+            row["type"],
+            datetime.fromisoformat(row["event_time"]).isoformat(),
+            row["rule_id"],
+            row["value"],
+        ]
+        for row in rows
+    )
+
+
+def aggregates(prefix: str, period: str) -> dict[Key, dict[str, Any]]:
+    """Return the rows of one of sensors_generator.aggregates.PERIODS by sensor id, type and begin."""
+    rows = probe.query(
+        "SELECT sensor_id, type, bucket, readings, minimum, maximum, mean, deviation, anomalies "  # noqa: S608
+        f"FROM sensors.aggregates_{period} WHERE sensor_id LIKE '{prefix}-%'"
+    )
+    return {
+        (row.pop("sensor_id"), row.pop("type"), datetime.fromisoformat(row.pop("bucket"))): row
+        for row in rows
+    }
+
+
+def counts(prefix: str, database: str = sql.DATABASE) -> dict[tuple[int, str], tuple[int, int, int]]:
+    """Return (stored, duplicates, rejected) by partition and sensor id."""
+    rows = probe.query(
+        "SELECT partition, sensor_id, stored, duplicates, rejected FROM sensors.counts "  # noqa: S608
+        f"WHERE topic = '{probe.TOPIC}' AND sensor_id LIKE '{prefix}-%'",
+        database,
+    )
+    return {
+        (row["partition"], row["sensor_id"]): (row["stored"], row["duplicates"], row["rejected"])
+        for row in rows
+    }
