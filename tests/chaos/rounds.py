@@ -64,6 +64,9 @@ def main() -> int:
     except (MillraceError, ValueError) as error:
         sys.stderr.write(f"make chaos: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("make chaos: interrupted; what was struck is healed\n")
+        return 130
     for line in bad[:SHOWN]:
         sys.stderr.write(f"{line}\n")
     if len(bad) > SHOWN:
