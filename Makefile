@@ -81,7 +81,7 @@ check-lint: tools
 	.venv/bin/yamllint .
 	git grep -lIE '^#!(/usr)?/bin/(env )?(ba)?sh' -- . ':!*.j2' | xargs .venv/bin/shellcheck
 check-types: tools
-	.venv/bin/mypy tools/src tests/unit
+	MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) .venv/bin/mypy tools/src tests/unit
 	cd tests/testinfra && ../../.venv/bin/mypy .
 	@for tests in tests/e2e tests/chaos; do echo "mypy $$tests"; \
 	  (cd $$tests && MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) ../../.venv/bin/mypy .); done
