@@ -25,6 +25,7 @@ from sensors_job import statements  # noqa: E402 - after the skips
 from sensors_job.database import STAGES  # noqa: E402 - after the skips
 from sensors_job.driver_database import backfill_aggregates  # noqa: E402 - after the skips
 from sensors_job.sink import LedgerError, PartitionTask, Target, writer  # noqa: E402 - after the skips
+from sensors_job.validation import UNDECIDED  # noqa: E402 - after the skips
 
 DATABASE = json.loads(os.environ["SENSORS_JOB_TEST_DATABASE"])
 COLUMNS = {
@@ -133,6 +134,15 @@ def test_a_batch_takes_effect_once_however_often_it_is_written(partition: Partit
     assert partition.query(
         "SELECT count(*) FROM sensors.outbox WHERE value LIKE %s", f"%{partition.topic}%"
     ) == [(2,)]
+
+
+def test_an_undecided_message_leaves_its_partition_alone(partition: Partition) -> None:
+    known, unknown = partition.reading(0, 0, 1.0), partition.reject(1) | {"reason": UNDECIDED}
+    for batches in ([partition.batch(known, unknown)], [partition.batch(known), partition.batch(unknown)]):
+        assert partition.run(*batches)["undecided"] is True
+        assert partition.state() == (0, (0, 0, 0), 0)
+    assert partition.run(partition.batch(known, partition.reject(1)))["undecided"] is False
+    assert partition.state() == (2, (1, 0, 1), 1)
 
 
 def test_of_an_overlapping_batch_only_the_new_part_takes_effect(partition: Partition) -> None:

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 from millrace_common.logs import fields
 from sensors_job import kafka_source, validation
 from sensors_job.driver_database import backfill_aggregates, read_rules, starting_offsets
+from sensors_job.plans import Plans
 from sensors_job.rules import anomaly_line
 from sensors_job.sink import STATS, Target, writer
 
 if TYPE_CHECKING:
     from sensors_job.config import JobSettings
     from sensors_job.metrics import Metrics
+    from sensors_job.plans import Stats
+    from sensors_job.rules import RuleSet
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +84,7 @@ class Job:
         self._settings = settings
         self._metrics = metrics
         self._database = settings.postgres.connect_arguments("sensors-job")
-        self._stages = validation.stages(settings.limits, settings.types)
+        self._plans = Plans(settings.limits, settings.types)
         topics = settings.topics
         self._write = writer(Target(self._database, topics.measurements, topics.anomalies, topics.rejected))
         self._busy = threading.Lock()
@@ -115,12 +118,7 @@ class Job:
         with self._busy:
             started = self._batch_started = time.monotonic()
             rules = read_rules(self._database)
-            rows = messages
-            for columns in self._stages:
-                rows = rows.selectExpr(*columns)
-            hours = self._settings.business_hours
-            rows = rows.selectExpr(*validation.sink_columns(hours, rules.version, anomaly_line(rules)))
-            stats = [row.asDict() for row in map_in_arrow(rows, self._write, STATS).collect()]
+            stats = self._plans.run(lambda stages: self._run(messages, rules, stages))
             seconds = time.monotonic() - started
             totals = self._metrics.batch(stats, seconds, rules.version)
             self._batch_started = None
@@ -135,6 +133,14 @@ class Job:
                 **totals,
             ),
         )
+
+    def _run(self, messages: Any, rules: RuleSet, stages: list[validation.Stage]) -> Stats:  # noqa: ANN401 - pyspark
+        rows = messages
+        for columns in stages:
+            rows = rows.selectExpr(*columns)
+        hours = self._settings.business_hours
+        rows = rows.selectExpr(*validation.sink_columns(hours, rules.version, anomaly_line(rules)))
+        return [row.asDict() for row in map_in_arrow(rows, self._write, STATS).collect()]
 
     def failure(self) -> str | None:
         """Return why the query no longer runs, or None while it does."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
 
@@ -44,7 +44,7 @@ class Metrics:
             "sensors_job_last_batch_timestamp_seconds", "When the last batch ended", registry=self.registry
         )
 
-    def batch(self, rows: list[Mapping[str, Any]], seconds: float, rules_version: int) -> dict[str, Any]:
+    def batch(self, rows: Sequence[Mapping[str, Any]], seconds: float, rules_version: int) -> dict[str, Any]:
         """Add what the tasks of a batch report (rows of sink.STATS); return their totals for the log."""
         totals = {
             name: sum(row[name] for row in rows)

@@ -18,15 +18,19 @@ import pyarrow.compute as pc
 from sensors_job import statements
 from sensors_job.copy_stream import copy_in
 from sensors_job.database import transaction
+from sensors_job.validation import UNDECIDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 STATS = (
     "partition int, first_offset long, next_offset long, stored long, duplicates long, rejected long, "
-    "anomalies long, merges long, reasons string, seconds double"
+    "anomalies long, merges long, reasons string, seconds double, undecided boolean"
 )
-"""Schema of a task's one row; `reasons` is JSON {reason: count}, `merges` counts slow paths."""
+"""Schema of a task's one row; `reasons` is JSON {reason: count}, `merges` counts slow paths.
+
+`undecided`: a message needs the second look that the batch's plan left out, so nothing was written.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class LedgerError(RuntimeError):
     """The offsets of a task do not fit the ledger; writing them would lose or repeat messages."""
 
 
+class UndecidedError(RuntimeError):
+    """A message was neither accepted nor given a reason."""
+
+
 def writer(target: Target) -> Callable[[Iterator[Any]], Iterator[Any]]:
     """Return the function for mapInArrow that writes a task's record batches and yields one row of STATS."""
 
@@ -51,23 +59,37 @@ def writer(target: Target) -> Callable[[Iterator[Any]], Iterator[Any]]:
         first = next((batch for batch in batches if batch.num_rows), None)
         if first is None:
             return
-        task = PartitionTask(target, first.column("partition")[0].as_py())
-        with transaction(target.database, stages=True) as connection, connection.cursor() as cursor:
-            task.begin(cursor)
-            task.write(cursor, first)
-            for batch in batches:
-                task.write(cursor, batch)
-            task.finish(cursor)
+        partition = first.column("partition")[0].as_py()
+        task = PartitionTask(target, partition)
+        try:
+            _check_decided(first)
+            with transaction(target.database, stages=True) as connection, connection.cursor() as cursor:
+                task.begin(cursor)
+                task.write(cursor, first)
+                for batch in batches:
+                    _check_decided(batch)
+                    task.write(cursor, batch)
+                task.finish(cursor)
+        except UndecidedError:
+            for _ in batches:
+                pass  # a Python worker that leaves input unread is not used again
+            task = PartitionTask(target, partition, undecided=True)
         yield task.stats(time.monotonic() - started)
 
     return write
 
 
+def _check_decided(batch: Any) -> None:  # noqa: ANN401 - no types
+    if pc.any(pc.equal(batch.column("reason"), UNDECIDED)).as_py():
+        raise UndecidedError
+
+
 class PartitionTask:
     """The transaction of one partition: begin, write each record batch, finish; the caller commits."""
 
-    def __init__(self, target: Target, partition: int) -> None:
-        """Prepare for `partition`; nothing is read or written yet."""
+    def __init__(self, target: Target, partition: int, *, undecided: bool = False) -> None:
+        """Prepare for `partition`; nothing is read or written yet, nor will it be if `undecided`."""
+        self._undecided = undecided
         self._target = target
         self._partition = partition
         self._first = self._next = -1
@@ -134,6 +156,7 @@ class PartitionTask:
             "merges": [self._merges],
             "reasons": [json.dumps(self._reasons)],
             "seconds": [seconds],
+            "undecided": [self._undecided],
         }
         return pa.RecordBatch.from_pydict(row)
 

@@ -1,7 +1,9 @@
 """The message contract (docs/message-contract.md) as Spark SQL expressions.
 
 Nearly every message takes the short way: one parse into typed columns, two patterns, no surprise. Only what
-fails there is parsed again, as VARIANT, to say why (or to accept it after all: nested extra fields, spaces).
+fails there gets a second look: parsed again, as VARIANT, to say why (or to accept it after all: nested extra
+fields, spaces). Spark plans each batch anew and writes Java for it, and the second look is most of that Java,
+so there are projections without it, for batches whose messages need none.
 The short way is strict although from_json turns numbers into texts: no such text matches the id's pattern,
 the timestamp's pattern or a known type, which is why the words true, false and null are no sensor ids.
 """
@@ -27,6 +29,8 @@ _TEXTS = ("sensor_id", "type", "unit", "timestamp")
 
 Stage = list[str]
 """The columns of one projection, as Spark SQL."""
+UNDECIDED = "undecided"
+"""In place of a reason: the short way could not accept the message, and nobody looked again."""
 
 
 def _is_sensor_id(column: str) -> str:
@@ -38,12 +42,12 @@ def _kind(name: str) -> str:
     return f"schema_of_variant(try_variant_get(again, '$[0].{name}', 'variant'))"
 
 
-def stages(limits: Limits, types: Mapping[str, str]) -> list[Stage]:
+def stages(limits: Limits, types: Mapping[str, str], *, second_look: bool = True) -> list[Stage]:
     """Return the projections from Kafka's columns to a judged row.
 
     In: key, value, partition, offset, timestamp (the broker's). Out, besides these: reason (null when the
     message is a valid reading), sensor_id ('' when unknown), type, unit, reading, stamp (the timestamp as
-    sent), event_time.
+    sent), event_time. Without the second look, reason is UNDECIDED wherever one is needed.
     """
     source = ["key", "value", "partition", "offset", "timestamp"]
     size = "octet_length(value)"
@@ -84,6 +88,14 @@ def stages(limits: Limits, types: Mapping[str, str]) -> list[Stage]:
         f" AND {units} AND {_is_sensor_id('sensor_id')} AND {ahead} BETWEEN {past} AND {future}"
     )
     quick = [*source, "message", *fields, f"coalesce({good}, false) AS good"]
+    if not second_look:
+        undecided = [
+            *source,
+            *fields[1:],
+            "CASE WHEN good THEN sensor_id ELSE '' END AS sensor_id",
+            f"CASE WHEN NOT good THEN {text(UNDECIDED)} END AS reason",
+        ]
+        return [read, parse, split, quick, undecided]
     # Only rows that are not good cost anything here: an array of one, so that nothing may follow the object.
     bare = f"regexp_replace(message, {text(_BARE)}, '$11e999')"
     again = (

@@ -1,0 +1,50 @@
+"""The second look is planned only where a message needs it, and each partition's report counts once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sensors_job.config import DEFAULT_TYPES, Limits
+from sensors_job.plans import FULL_BATCHES, Plans, Stats
+
+if TYPE_CHECKING:
+    from sensors_job.validation import Stage
+
+
+class Batch:
+    """A batch of three partitions; in the odd ones is a message that the short plan can't decide."""
+
+    def __init__(self, *odd: int) -> None:
+        """Nothing has run yet; `plans` says what did."""
+        self._odd = odd
+        self.plans: list[str] = []
+
+    def __call__(self, stages: list[Stage]) -> Stats:
+        """Report as the tasks do, and which plan it was."""
+        self.plans.append("full" if "try_parse_json" in str(stages) else "short")
+        short = self.plans[-1] == "short"
+        return [
+            {"partition": partition, "undecided": short and partition in self._odd, "plan": self.plans[-1]}
+            for partition in range(3)
+        ]
+
+
+def test_one_plan_is_enough_where_all_is_decided() -> None:
+    plans, batch = Plans(Limits(), DEFAULT_TYPES), Batch()
+    assert [row["plan"] for row in plans.run(batch)] == ["short"] * 3
+    assert batch.plans == ["short"]
+
+
+def test_what_the_short_plan_decided_is_reported_by_its_run() -> None:
+    plans, batch = Plans(Limits(), DEFAULT_TYPES), Batch(1)
+    report = {row["partition"]: row["plan"] for row in plans.run(batch)}
+    assert report == {0: "short", 1: "full", 2: "short"}
+    assert batch.plans == ["short", "full"]
+
+
+def test_afterwards_the_full_plan_comes_first_for_a_while() -> None:
+    plans, batch = Plans(Limits(), DEFAULT_TYPES), Batch()
+    plans.run(Batch(0))
+    for _ in range(FULL_BATCHES + 1):
+        plans.run(batch)
+    assert batch.plans == ["full"] * FULL_BATCHES + ["short"]
