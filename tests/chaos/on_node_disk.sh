@@ -39,7 +39,7 @@ case $step in
     ! mountpoint -q "$directory" || umount "$directory"
     find "$directory" -mindepth 1 -delete
     cp -a --sparse=always "$disk/." "$directory/"
-    umount "$disk"
+    umount "$disk" && rmdir "$disk"
     rm -f "$note"
     systemctl start "$unit"
     ;;
