@@ -4,32 +4,16 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
+from chaos_stream import EXPECTED, ITEMS, NOW, SEEN, topic
 from faults import Fault
 from report import Outcome, figures, table
-from verdict import Expected, Found, Place, Seen, Verdict, absent, compare, expect
+from verdict import Expected, Found, Place, Verdict, absent, compare, expect
 
 from sensors_generator.aggregates import PERIODS, aggregate
 from sensors_generator.reference import DEFAULT_RULES
-from sensors_generator.stream import Item, scenario, summary
-
-TYPES = {"a-temperature": "temperature", "a-pressure": "pressure", "a-voltage": "voltage"}
-NOW = datetime(2026, 11, 1, tzinfo=UTC)
-ITEMS = list(scenario(5, 900, TYPES, NOW - timedelta(minutes=10)))
-
-
-def topic(items: list[Item]) -> list[Seen]:
-    """Return the items as a topic of three partitions has them, a sensor in one of them."""
-    ends = [0, 0, 0]
-    seen = []
-    for index, item in enumerate(items):
-        known = item.expected.sensor_id
-        partition = sorted(TYPES).index(known) if known else index % 3
-        seen.append(Seen((partition, ends[partition]), index, NOW))
-        ends[partition] += 1
-    return seen
+from sensors_generator.stream import summary
 
 
 def perfect(expected: Expected) -> Found:
@@ -50,10 +34,6 @@ def perfect(expected: Expected) -> Found:
         published={(place, rule) for place, (_, rules) in expected.stored.items() for rule in rules}
         | {(place, "") for place in expected.rejected},
     )
-
-
-SEEN = topic(ITEMS)
-EXPECTED = expect(SEEN, ITEMS, DEFAULT_RULES)
 
 
 def numbers(found: Found) -> tuple[int, int, bool]:
