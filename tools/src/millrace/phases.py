@@ -14,8 +14,6 @@ from millrace.paths import cache_dir, environment, environments, repo_root, stat
 
 ROOT = repo_root()
 TOOLS = ROOT / ".venv" / "bin"
-# Its three rounds strike a daemon, a node and the network.
-CHAOS_SEED = 22
 
 
 def _millrace(*words: str) -> None:
@@ -93,9 +91,6 @@ def test(phases: Phases) -> None:
         stream_checked(
             [TOOLS / "pytest", "tests/testinfra", "tests/e2e"], cwd=ROOT, env={"PYTHONPATH": sources}
         )
-    with phases.phase("faults while data flows"):
-        rounds = ["ROUNDS=3", f"SEED={CHAOS_SEED}", "NAIVE=1"]
-        stream_checked(["make", "--no-print-directory", "chaos", *rounds], cwd=ROOT)
 
 
 def roles_with_scenario() -> list[str]:
