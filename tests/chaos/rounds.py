@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 import probe
 import twins
@@ -21,6 +22,9 @@ from report import Outcome, bite, figures, table
 from millrace.console import MillraceError, flag, say
 from millrace.paths import repo_root
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 SHOWN = 40  # lines of what is wrong
 
 
@@ -30,27 +34,40 @@ def run(rounds: int, seed: int, orders: tuple[str, ...]) -> list[str]:
     bad: list[str] = []
     chosen = plan(probe.ENVIRONMENT, rounds, seed)
     say(f"{rounds} rounds, SEED={seed}")
-    for number, fault in enumerate(chosen, 1):
-        say(f"round {number}: {fault.kind}, {fault.target}")
-        try:
-            outcome = Round(seed * 1000 + number).play(fault, orders)
-        except AssertionError as error:
-            bad.append(f"round {number} ({fault.kind}, {fault.target}): {error}")
-            break
-        outcomes.append(outcome)
-        bad += [f"round {number}: {detail}" for detail in outcome.verdict.details]
-        bad += [
-            f"round {number}: the naive sink ({order}) came through, so these checks prove nothing"
-            for order, verdict in outcome.naive.items()
-            if not getattr(verdict, bite(order))
-        ]
-    if outcomes:
-        say(table(outcomes))
-        reports = repo_root() / "reports"
-        reports.mkdir(exist_ok=True)
-        text = json.dumps(figures(outcomes, seed), indent=2, ensure_ascii=False)
-        (reports / "chaos.json").write_text(text + "\n", encoding="utf-8")
+    try:
+        for number, fault in enumerate(chosen, 1):
+            say(f"round {number}: {fault.kind}, {fault.target}")
+            try:
+                outcome = Round(seed * 1000 + number).play(fault, orders)
+            except AssertionError as error:
+                bad.append(f"round {number} ({fault.kind}, {fault.target}): {error}")
+                break
+            outcomes.append(outcome)
+            seen = outcome.verdict
+            say(
+                f"  flowing again after {outcome.recovery:.1f} s; "
+                f"{seen.lost} lost, {seen.doubled} doubled, {seen.wrong} wrong"
+            )
+            bad += [f"round {number}: {detail}" for detail in outcome.verdict.details]
+            bad += [
+                f"round {number}: the naive sink ({order}) came through, so these checks prove nothing"
+                for order, verdict in outcome.naive.items()
+                if not getattr(verdict, bite(order))
+            ]
+    finally:
+        # Also when somebody breaks it off: what was judged until then holds.
+        if outcomes:
+            say(table(outcomes))
+            write_report(outcomes, seed)
     return bad
+
+
+def write_report(outcomes: Sequence[Outcome], seed: int) -> None:
+    """Write reports/chaos.json."""
+    reports = repo_root() / "reports"
+    reports.mkdir(exist_ok=True)
+    text = json.dumps(figures(outcomes, seed), indent=2, ensure_ascii=False)
+    (reports / "chaos.json").write_text(text + "\n", encoding="utf-8")
 
 
 def main() -> int:
