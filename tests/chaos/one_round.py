@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from faults import Fault
-    from verdict import Expected
+    from verdict import Expected, Place
 
     from sensors_generator.reference import Rule
 
@@ -86,6 +86,8 @@ class Round:
                     expected, verdict = self._judge()
                     others = {twin.order: self._judge_twin(twin, expected) for twin in naive}
                 finally:
+                    # Also where it was broken off while sending: what is removed must have arrived.
+                    self.sensors.sent = self.sensors.sent or self._acknowledged()
                     self.sensors.remove()
         sent, acknowledged = len(expected.sensors), len(self.sender.acknowledged)
         return Outcome(fault, sent, acknowledged, recovery, verdict, others)
@@ -113,8 +115,11 @@ class Round:
             finally:
                 self.sender.stop()
             sending.result()
-        self.sensors.sent = [place for place in self.sender.acknowledged.values() if place[1] >= 0]
+        self.sensors.sent = self._acknowledged()
         return began
+
+    def _acknowledged(self) -> list[Place]:
+        return [place for place in self.sender.acknowledged.values() if place[1] >= 0]
 
     def _recovered(self) -> bool:
         seen = status.collect(probe.ENVIRONMENT)

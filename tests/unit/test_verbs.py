@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from millrace import cli, console, incus, lab, phases, remote, ssh, status, verbs
+from millrace import cli, console, incus, lab, phases, remote, sql, ssh, status, verbs
 from millrace.console import CommandError, MillraceError, Phases
 from millrace.incus import Instance
 from millrace.topology import Network, Node, Topology
@@ -158,6 +158,13 @@ def test_diff_is_of_the_deploy_with_the_same_limits(monkeypatch: pytest.MonkeyPa
     limits = ["--limit", "apps-1", "--tags", "sensors-relay"]
     assert became == [[*phases.deploy_command(), "--check", "--diff"]]
     assert list(became[0][-6:-2]) == limits
+
+
+def test_psql_opens_our_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    became: list[Sequence[str]] = []
+    monkeypatch.setattr(remote, "become", became.append)
+    verbs.psql_main([])
+    assert became[0][-1].endswith(f" -d {sql.DATABASE}")
 
 
 def watched(monkeypatch: pytest.MonkeyPatch, watch: str) -> list[float]:

@@ -57,7 +57,7 @@ def logs_main(argv: list[str]) -> int:
 def psql_main(_argv: list[str]) -> NoReturn:
     """Open psql on the database, or run the statements on standard input."""
     node = current_environment().topology.members("timescaledb")[0].name
-    remote.become(remote.ssh_argv(node, sql.PSQL, tty=sys.stdin.isatty()))
+    remote.become(remote.ssh_argv(node, [*sql.PSQL, sql.DATABASE], tty=sys.stdin.isatty()))
 
 
 def consume_main(argv: list[str]) -> NoReturn:
