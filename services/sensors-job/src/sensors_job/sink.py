@@ -73,8 +73,10 @@ def writer(target: Target) -> Callable[[Iterator[Any]], Iterator[Any]]:
         except UndecidedError:
             for _ in batches:
                 pass  # a Python worker that leaves input unread is not used again
-            task = PartitionTask(target, partition, undecided=True)
-        yield task.stats(time.monotonic() - started)
+            nothing = PartitionTask(target, partition)
+            yield nothing.stats(time.monotonic() - started, undecided=True)
+        else:
+            yield task.stats(time.monotonic() - started)
 
     return write
 
@@ -87,9 +89,8 @@ def _check_decided(batch: Any) -> None:  # noqa: ANN401 - no types
 class PartitionTask:
     """The transaction of one partition: begin, write each record batch, finish; the caller commits."""
 
-    def __init__(self, target: Target, partition: int, *, undecided: bool = False) -> None:
-        """Prepare for `partition`; nothing is read or written yet, nor will it be if `undecided`."""
-        self._undecided = undecided
+    def __init__(self, target: Target, partition: int) -> None:
+        """Prepare for `partition`; nothing is read or written yet."""
         self._target = target
         self._partition = partition
         self._first = self._next = -1
@@ -143,7 +144,7 @@ class PartitionTask:
         self._aggregate(cursor)
         cursor.execute(statements.ADVANCE, (self._next, self._target.topic, self._partition))
 
-    def stats(self, seconds: float) -> Any:  # noqa: ANN401 - no types
+    def stats(self, seconds: float, *, undecided: bool = False) -> Any:  # noqa: ANN401 - no types
         """Return the one-row record batch with the columns of STATS."""
         row = {
             "partition": pa.array([self._partition], pa.int32()),
@@ -156,7 +157,7 @@ class PartitionTask:
             "merges": [self._merges],
             "reasons": [json.dumps(self._reasons)],
             "seconds": [seconds],
-            "undecided": [self._undecided],
+            "undecided": [undecided],
         }
         return pa.RecordBatch.from_pydict(row)
 
