@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree as ET
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -38,6 +40,8 @@ def test_each_style() -> None:
     assert to_properties(settings, "spark") == to_properties(settings, "java")
     expected = "a = 1\nb = true\nc = 'x,y'\nd = 'it''s C:\\\\x'\ne = 0.5\n"
     assert to_properties(settings, "postgresql") == expected
+    line = "  <property><name>a</name><value>1 &amp; 2</value></property>\n"
+    assert to_properties({"a": "1 & 2"}, "hadoop") == line
 
 
 @pytest.mark.parametrize(
@@ -45,10 +49,14 @@ def test_each_style() -> None:
     [
         ({"a": {"b": 1}}, "java", "the value of 'a' must be text"),
         ({"a": None}, "java", "the value of 'a' must be text"),
-        ({"a": 1}, "ini", "unknown style 'ini'; known: java, postgresql, spark"),
+        ({"a": 1}, "ini", "unknown style 'ini'; known: hadoop, java, postgresql, spark"),
         ({"": 1}, "java", "a key must not be empty"),
         ({"a b": 1}, "postgresql", "'a b' is not the name of a PostgreSQL setting"),
         ({"a\n": 1}, "postgresql", "is not the name of a PostgreSQL setting"),
+        ({"": 1}, "hadoop", "'' is not the name of a Hadoop setting"),
+        ({" a": 1}, "hadoop", "' a' is not the name of a Hadoop setting"),
+        ({"a": "\x00"}, "hadoop", "'a' or its value has a character that XML has no form for"),
+        ({"a": "\r"}, "hadoop", "'a' or its value has a character that XML has no form for"),
     ],
 )
 def test_what_has_no_form_in_the_file_is_refused(settings: dict[str, object], style: str, told: str) -> None:
@@ -114,3 +122,10 @@ def test_postgresql_reads_back_what_was_given(value: str) -> None:
         back += character
         index += 1
     assert back == value
+
+
+@given(st.text(st.characters(min_codepoint=32, exclude_categories=["Cs", "Cn"])))
+@example('<a> & ]]> "b"')
+def test_xml_reads_back_what_was_given(value: str) -> None:
+    element = ET.fromstring(to_properties({"a": value}, "hadoop"))  # noqa: S314 - our own text
+    assert (element.findtext("name"), element.findtext("value")) == ("a", value)

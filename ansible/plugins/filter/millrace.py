@@ -21,7 +21,8 @@ description:
   - C(HOSTNAME | millrace_flows(millrace_nodes, millrace_services, operator_sources)) gives the sorted list of
     what may reach a node, each C({port, protocol, sources, names}), C(port) being 9092 or 7080-7095, as text.
   - C(defaults | millrace_merge(features, extras)) gives one sorted mapping; later ones win, null removes.
-  - C(settings | to_properties(style)) renders it, C(style) being C(java), C(spark) or C(postgresql).
+  - C(settings | to_properties(style)) renders it, C(style) being C(java), C(spark),
+    C(postgresql) or C(hadoop).
 """
 
 
@@ -72,7 +73,7 @@ def millrace_merge(defaults: Mapping[str, object], *layers: Mapping[str, object]
 
 
 def properties(settings: Mapping[str, object], style: str = "java") -> str:
-    """Render a mapping as sorted lines in the style java, spark or postgresql."""
+    """Render a mapping as sorted lines in the style java, spark, postgresql or hadoop."""
     try:
         return to_properties(settings, style)
     except (TypeError, ValueError) as error:

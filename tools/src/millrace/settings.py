@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from xml.sax import saxutils
 
 # What a reader of Java properties takes for syntax in a key (in a value: leading blanks and backslashes).
 _JAVA_KEY_SYNTAX = re.compile(r"[\\:=#! ]")
 _JAVA_CONTROLS = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f"}
 _POSTGRESQL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?")
 _POSTGRESQL_CONTROLS = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f", "\b": "\\b"}
+# What XML 1.0 has no form for, and line ends, which no setting of Hadoop needs.
+_NOT_IN_XML = re.compile("[^\t\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def merge(defaults: Mapping[str, object], *layers: Mapping[str, object]) -> dict[str, object]:
@@ -27,17 +30,23 @@ def merge(defaults: Mapping[str, object], *layers: Mapping[str, object]) -> dict
 
 
 def to_properties(settings: Mapping[str, object], style: str = "java") -> str:
-    """Render a mapping as one `key=value` line for each key, sorted, with a newline at the end.
+    """Render a mapping as one line for each key, sorted, with a newline at the end.
 
     Booleans are lower-case and lists joined by commas. Styles:
     - `java` and `spark`: Java properties (Spark reads its defaults the same way). Backslashes are doubled,
       a blank at the beginning of a value and syntax in a key are escaped, control and non-ASCII characters
       become escapes, so that the reader gets back exactly the text given, whatever encoding it assumes.
     - `postgresql`: numbers and booleans bare, all else in single quotes, with quotes and backslashes doubled.
+    - `hadoop`: `<property>` elements, to stand inside `<configuration>`.
 
     Raises TypeError for a value that has no text form, ValueError for an unknown style or an impossible key.
     """
-    styles = {"java": _java_line, "spark": _java_line, "postgresql": _postgresql_line}
+    styles = {
+        "hadoop": _hadoop_line,
+        "java": _java_line,
+        "postgresql": _postgresql_line,
+        "spark": _java_line,
+    }
     if style not in styles:
         message = f"unknown style {style!r}; known: {', '.join(sorted(styles))}"
         raise ValueError(message)
@@ -90,3 +99,15 @@ def _postgresql_line(key: str, value: object) -> str:
     for control, escape in _POSTGRESQL_CONTROLS.items():
         text = text.replace(control, escape)
     return f"{key} = '{text}'"
+
+
+def _hadoop_line(key: str, value: object) -> str:
+    text = _text(key, value)
+    if not key or key != key.strip():
+        message = f"{key!r} is not the name of a Hadoop setting"
+        raise ValueError(message)
+    if _NOT_IN_XML.search(key + text):
+        message = f"{key!r} or its value has a character that XML has no form for"
+        raise ValueError(message)
+    name, content = saxutils.escape(key), saxutils.escape(text)
+    return f"  <property><name>{name}</name><value>{content}</value></property>"
