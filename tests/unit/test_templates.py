@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 import pytest
 import rendering
@@ -36,6 +37,9 @@ REGISTERED: dict[str, list[dict[str, Any]]] = {
             "__spark_job_software": {"rc": 0, "stdout": "4.1.3-00000000\nvenv-0000000000000000"},
         }
     ],
+    "hdfs/templates/site.xml.j2": [
+        {"item": name} for name in ("core-site.xml", "hdfs-site.xml", "hadoop-policy.xml")
+    ],
     "timescaledb": [{"__timescaledb_edition": edition} for edition in ("apache", "community")],
     "pki/issue.yml: Write the certificates": [{"item": {"content": "certificate\n"}}],
     "spark/job.yml: Write the job's Spark settings": [{"__spark_job_artifact": WHEELS}],
@@ -61,6 +65,14 @@ def parse_unit(text: str) -> None:
             assert re.match(r"[A-Z][A-Za-z0-9]*=", line), line
 
 
+def parse_hadoop(text: str) -> None:
+    configuration = ET.fromstring(text)  # noqa: S314 - our own text
+    assert configuration.tag == "configuration"
+    assert list(configuration)
+    for setting in configuration:
+        assert [(part.tag, bool(part.text)) for part in setting] == [("name", True), ("value", True)]
+
+
 def parse_shell(text: str) -> None:
     done = subprocess.run(["/bin/sh", "-n"], input=text, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -70,7 +82,8 @@ PARSERS: list[tuple[str, Callable[[str], object]]] = [
     (r"\.properties$|/conf\.d/.*\.conf$|/defaults\.d/.*\.conf$", parse_properties),
     (r"\.json$|config_file", json.loads),
     (r"\.ya?ml$", yaml.safe_load),
-    (r"\.service$|journald\.conf$|unit\.conf$", parse_unit),
+    (r"\.xml$", parse_hadoop),
+    (r"\.service$|\.timer$|journald\.conf$|unit\.conf$", parse_unit),
     (r"\.py$", ast.parse),
     (r"\.sh$|-cli$", parse_shell),
 ]
@@ -125,6 +138,9 @@ def test_content_of_a_task(name: str, env: str) -> None:
         ("a.service", "[Unit]\nnonsense\n"),
         ("a.py", "def\n"),
         ("a.sh", "if\n"),
+        ("a.xml", "<configuration>\n"),
+        ("a.xml", "<configuration/>\n"),
+        ("a.xml", "<configuration><property><name>a</name><value/></property></configuration>\n"),
         ("a", "{{ left }}\n"),
         ("a", "no newline"),
     ],

@@ -1,0 +1,64 @@
+"""Runs a command and tells in which packets of which TCP port a text was to be read meanwhile (needs root).
+
+usage: listen.py INTERFACE TEXT COMMAND...
+Prints {port: {"bytes": payload seen from or to it, "readable": whether the text stood in it}}.
+"""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections import defaultdict
+
+ETHERNET, ANY_PROTOCOL, TCP = 14, 3, 6
+
+
+def payload(frame: bytes) -> tuple[int, int, bytes] | None:
+    """Return the ports and the content of an IPv4 TCP packet, nothing for any other."""
+    if frame[12:14] != b"\x08\x00" or frame[ETHERNET + 9] != TCP:
+        return None
+    packet = frame[ETHERNET : ETHERNET + int.from_bytes(frame[16:18], "big")]
+    segment = packet[(packet[0] & 15) * 4 :]
+    content = segment[(segment[12] >> 4) * 4 :]
+    return int.from_bytes(segment[:2], "big"), int.from_bytes(segment[2:4], "big"), content
+
+
+def listen(interface: str, streams: dict[tuple[int, int], bytearray], done: threading.Event) -> None:
+    """Collect what passes, by source and target port, until told to stop."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ANY_PROTOCOL)) as tap:
+        tap.bind((interface, 0))
+        tap.settimeout(0.5)
+        while not done.is_set():
+            try:
+                seen = payload(tap.recv(65536))
+            except TimeoutError:
+                continue
+            if seen:
+                streams[seen[0], seen[1]] += seen[2]
+
+
+def main() -> int:
+    """Listen while the command runs, which must succeed."""
+    interface, text, *command = sys.argv[1:]
+    streams: dict[tuple[int, int], bytearray] = defaultdict(bytearray)
+    done = threading.Event()
+    listener = threading.Thread(target=listen, args=(interface, streams, done))
+    listener.start()
+    try:
+        subprocess.run(command, check=True, stdout=sys.stderr)
+    finally:
+        done.set()
+        listener.join()
+    ports: dict[int, dict[str, object]] = {}
+    for pair, content in streams.items():
+        for port in pair:
+            said = ports.setdefault(port, {"bytes": 0, "readable": False})
+            said["bytes"] += len(content)
+            said["readable"] |= text.encode() in content
+    print(json.dumps(ports))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
