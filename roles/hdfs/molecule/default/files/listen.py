@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script for standard input, part of no package
 """Runs a command and tells in which packets of which TCP port a text was to be read meanwhile (needs root).
 
 usage: listen.py INTERFACE TEXT COMMAND...
@@ -46,17 +47,16 @@ def main() -> int:
     listener = threading.Thread(target=listen, args=(interface, streams, done))
     listener.start()
     try:
-        subprocess.run(command, check=True, stdout=sys.stderr)
+        subprocess.run(command, check=True, stdout=sys.stderr)  # noqa: S603 - the scenario's own words
     finally:
         done.set()
         listener.join()
-    ports: dict[int, dict[str, object]] = {}
-    for pair, content in streams.items():
-        for port in pair:
-            said = ports.setdefault(port, {"bytes": 0, "readable": False})
-            said["bytes"] += len(content)
-            said["readable"] |= text.encode() in content
-    print(json.dumps(ports))
+    ports = {
+        port: {"bytes": sum(map(len, contents)), "readable": any(text.encode() in one for one in contents)}
+        for port in {port for pair in streams for port in pair}
+        if (contents := [content for pair, content in streams.items() if port in pair])
+    }
+    json.dump(ports, sys.stdout)
     return 0
 
 
