@@ -33,15 +33,15 @@ def load() -> ModuleType:
 hdfs_directories: Any = load()
 
 LAKE = {"path": "/lake", "owner": "hdfs", "group": "lake", "mode": "0770"}
-SHARED = {"path": "/shared", "owner": "x", "group": "y", "mode": "1777"}
+SHARED = {"path": "/deep/shared", "owner": "x", "group": "y", "mode": "1777"}
 
 
 class Memory:
     """Directories in memory, made as WebHDFS makes them: the caller's, in the group of what is above."""
 
     def __init__(self, **files: dict[str, str]) -> None:
-        """Start with what is there, by name without the slash."""
-        self.files = {f"/{name}": entry for name, entry in files.items()}
+        """Start with what is there, by path with underscores for slashes."""
+        self.files = {f"/{name.replace('_', '/')}": entry for name, entry in files.items()}
         self.operations: list[str] = []
 
     def status(self, path: str) -> dict[str, str] | None:
@@ -51,11 +51,15 @@ class Memory:
     def put(self, operation: str, path: str, **parameters: str) -> None:
         """Carry out an operation, permissions without leading zeros as WebHDFS shows them."""
         self.operations.append(operation)
-        if operation == "MKDIRS":
-            self.files[path] = {"type": "DIRECTORY", "owner": "hdfs", "group": "supergroup"}
         if "permission" in parameters:
             parameters["permission"] = parameters["permission"].lstrip("0")
-        self.files[path] |= parameters
+        if operation == "MKDIRS":
+            parts = path.split("/")
+            for number in range(2, len(parts) + 1):
+                made = {"type": "DIRECTORY", "owner": "hdfs", "group": "supergroup", **parameters}
+                self.files.setdefault("/".join(parts[:number]), made)
+        else:
+            self.files[path] |= parameters
 
 
 def directory(**changed: str) -> dict[str, str]:
@@ -72,11 +76,15 @@ def test_what_is_missing_is_made_and_a_second_run_changes_nothing() -> None:
     assert bring(memory) == [
         "make /lake",
         "/lake: owner hdfs group lake",
-        "make /shared",
-        "/shared: owner x group y",
+        "/lake: permission 0770",
+        "make /deep/shared",
+        "/deep/shared: owner x group y",
+        "/deep/shared: permission 1777",
     ]
     assert memory.files["/lake"] == directory()
-    assert memory.files["/shared"] == directory(owner="x", group="y", permission="1777")
+    assert memory.files["/deep/shared"] == directory(owner="x", group="y", permission="1777")
+    # What was made on the way is not for all to write to.
+    assert memory.files["/deep"] == directory(group="supergroup", permission="755")
     memory.operations.clear()
     assert bring(memory) == []
     assert memory.operations == []
@@ -95,14 +103,14 @@ def test_what_is_missing_is_made_and_a_second_run_changes_nothing() -> None:
     ],
 )
 def test_what_differs_is_corrected(there: dict[str, str], told: list[str]) -> None:
-    memory = Memory(lake=there, shared=directory(owner="x", group="y", permission="1777"))
+    memory = Memory(lake=there, deep_shared=directory(owner="x", group="y", permission="1777"))
     assert bring(memory) == told
     assert memory.files["/lake"] == directory()
 
 
 def test_checking_changes_nothing() -> None:
     memory = Memory(lake=directory(owner="eve"))
-    assert bring(memory, check_mode=True) == ["/lake: owner hdfs group lake", "make /shared"]
+    assert bring(memory, check_mode=True) == ["/lake: owner hdfs group lake", "make /deep/shared"]
     assert memory.operations == []
 
 

@@ -51,6 +51,7 @@ actions: {description: What was done (in check mode, what would be)., type: list
 """
 
 _MODE = re.compile("[01]?[0-7]{3}")
+_ABOVE = "755"
 _NOT_FOUND = 404
 _TIMEOUT = 30
 
@@ -152,7 +153,8 @@ def bring(files: Files, directories: Sequence[Mapping[str, str]], *, check_mode:
             actions.append(f"make {path}")
             if check_mode:
                 continue
-            files.put("MKDIRS", path, permission=directory["mode"])
+            # What is missing above it gets the same permissions, so its own ones come afterwards.
+            files.put("MKDIRS", path, permission=_ABOVE)
             found = files.status(path) or {}
         for operation, parameters in differences(directory, found):
             actions.append(f"{path}: {' '.join(f'{key} {value}' for key, value in parameters.items())}")
