@@ -26,14 +26,19 @@ def payload(frame: bytes) -> tuple[int, int, bytes] | None:
 
 
 def listen(interface: str, streams: dict[tuple[int, int], bytearray], done: threading.Event) -> None:
-    """Collect what passes, by source and target port, until told to stop."""
+    """Collect what passes, by source and target port, until told to stop and nothing is left to read.
+
+    The kernel holds back some 200 kB at most and drops what is more, so on a busy machine a part is missing.
+    """
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ANY_PROTOCOL)) as tap:
         tap.bind((interface, 0))
         tap.settimeout(0.5)
-        while not done.is_set():
+        while True:
             try:
                 seen = payload(tap.recv(65536))
             except TimeoutError:
+                if done.is_set():
+                    return
                 continue
             if seen:
                 streams[seen[0], seen[1]] += seen[2]
