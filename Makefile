@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 ENV ?= lab
 PYTHON ?= python3
-export ENV NODE ROLE SERVICE TOPIC LIMIT TAGS YES PURGE RECREATE WATCH ROUNDS SEED NAIVE
+export ENV NODE ROLE JOBS SERVICE TOPIC LIMIT TAGS YES PURGE RECREATE WATCH ROUNDS SEED NAIVE
 # The bootstrap and the long verbs start before .venv exists, so they need nothing but Python's standard library.
 STDLIB := PYTHONPATH=tools/src PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m
 MILLRACE := .venv/bin/millrace
@@ -101,7 +101,7 @@ test: ## All of check, then the lab: up, a second up that changes nothing, tests
 	@$(STDLIB) millrace.phases test
 chaos: tools ## Faults while data flows, on disposable nodes: ROUNDS=3 SEED=1 (NAIVE=1: beside sinks that must fail)
 	@PYTHONPATH=tests/chaos:tests/e2e:$(subst $(space),:,$(SERVICES)) .venv/bin/python -m rounds
-molecule: ## Each role alone on throw-away containers, or one: ROLE=kafka
+molecule: ## Each role alone on throw-away containers, two at a time (JOBS=2), or one: ROLE=kafka
 	@$(STDLIB) millrace.phases molecule
 
 ##@ Tools

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from millrace import destroy, lab, phases, second_run, ssh, terraform
-from millrace.console import MillraceError
+from millrace import destroy, lab, second_run, ssh, terraform
 from millrace.incus import Instance
 from millrace.topology import Network, Node, Topology
 
@@ -118,14 +117,6 @@ def test_secrets_go_only_with_purge(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (state.parent / "vault-password").exists() is not purge
     assert not (state / "terraform").exists()
     assert not (state / "ssh_config").exists()
-
-
-def test_a_wrong_role_lists_the_right_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(phases, "roles_with_scenario", lambda: ["base", "kafka"])
-    assert phases.chosen_roles("") == ["base", "kafka"]
-    assert phases.chosen_roles("kafka") == ["kafka"]
-    with pytest.raises(MillraceError, match=r"no role 'kafkaa'; ROLE is one of: base, kafka"):
-        phases.chosen_roles("kafkaa")
 
 
 def test_the_recap_is_read_through_colours_and_only_at_the_end() -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -96,26 +96,42 @@ def stream_checked(
         raise CommandError([str(word) for word in command], status, "see its output above")
 
 
-def stream_captured(
-    command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
-) -> str:
-    """Run a program with its output shown and return that output too; raise CommandError when it fails."""
-    words = [str(word) for word in command]
-    lines = []
+def stream_lines(
+    command: Sequence[str | Path],
+    each: Callable[[str], None],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> int:
+    """Run a program, hand each line of its output over as it comes and return its exit status."""
     with subprocess.Popen(  # noqa: S603 - as in `run`
-        words,
+        [str(word) for word in command],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
         text=True,
+        errors="replace",
         cwd=cwd,
         env={**os.environ, **(env or {})},
     ) as process:
         for line in process.stdout or ():
-            lines.append(line)
-            say(line.rstrip("\n"))
-    if process.returncode != 0:
-        raise CommandError(words, process.returncode, "see its output above")
+            each(line.rstrip("\n"))
+    return process.returncode
+
+
+def stream_captured(
+    command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> str:
+    """Run a program with its output shown and return that output too; raise CommandError when it fails."""
+    lines: list[str] = []
+
+    def each(line: str) -> None:
+        lines.append(line + "\n")
+        say(line)
+
+    status = stream_lines(command, each, env=env, cwd=cwd)
+    if status != 0:
+        raise CommandError([str(word) for word in command], status, "see its output above")
     return "".join(lines)
 
 

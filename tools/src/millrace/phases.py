@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
-from millrace import incus
-from millrace.console import INTERRUPTED, MillraceError, Phases, say, stream, stream_checked
+from millrace import incus, scenarios
+from millrace.console import INTERRUPTED, MillraceError, Phases, say, stream_checked
 from millrace.paths import cache_dir, environment, environments, repo_root, state_dir
 
 ROOT = repo_root()
@@ -93,42 +93,27 @@ def test(phases: Phases) -> None:
         )
 
 
-def roles_with_scenario() -> list[str]:
-    """Return the names of the roles that have a molecule scenario, sorted."""
-    return sorted(path.parents[2].name for path in (ROOT / "roles").glob("*/molecule/default/molecule.yml"))
-
-
-def chosen_roles(wanted: str) -> list[str]:
-    """Return the role of that name, or all of them for an empty one."""
-    known = roles_with_scenario()
-    if wanted and wanted not in known:
-        msg = f"no role {wanted!r}; ROLE is one of: {', '.join(known)}"
-        raise MillraceError(msg)
-    return [wanted] if wanted else known
-
-
 def molecule(phases: Phases) -> None:
-    """Run each role's scenario in turn, with the lab stopped meanwhile so that both fit the machine."""
-    roles = chosen_roles(os.environ.get("ROLE", ""))
+    """Run the roles' scenarios, with the lab stopped meanwhile so that both fit the machine."""
+    roles = scenarios.chosen(os.environ.get("ROLE", ""))
+    scenarios.at_once()
     _prepare(phases)
     _millrace("image")
     project = incus.project_name(environment())
     pause = any(instance.status == "Running" for instance in incus.instances(project))
-    path = {"PATH": f"{TOOLS}:{os.environ.get('PATH', '')}"}
-    results: dict[str, int] = {}
+    outcomes: dict[str, scenarios.Outcome] = {}
     try:
         if pause:
             _millrace("down")
-        for role in roles:
-            with phases.phase(f"molecule {role}"):
-                results[role] = stream([TOOLS / "molecule", "test"], env=path, cwd=ROOT / "roles" / role)
+        with phases.phase("scenarios"):
+            outcomes = scenarios.run(roles)
     finally:
-        for role, status in results.items():
-            say(f"  {role:<20}{'passed' if status == 0 else f'FAILED (status {status})'}")
         # Also a lab of which `down` stopped a part only.
         if pause:
             _millrace("start")
-    failed = [role for role, status in results.items() if status != 0]
+    for role, outcome in outcomes.items():
+        say(f"  {role:<20}{outcome}")
+    failed = [role for role, outcome in outcomes.items() if outcome.status != 0]
     if failed:
         msg = f"molecule failed for: {', '.join(failed)}"
         raise MillraceError(msg)
