@@ -38,6 +38,7 @@ class HealthServer:
         """Bind the port (OSError if it is taken); nothing is answered before start()."""
         self._registry = registry
         self._checks: dict[str, Callable[[], str | None]] = {}
+        self._details: dict[str, Callable[[], str]] = {}
         self._server = ThreadingHTTPServer((settings.host, settings.port), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(
@@ -53,13 +54,22 @@ class HealthServer:
         """Register `check` under `name`."""
         self._checks[name] = check
 
+    def add_detail(self, name: str, detail: Callable[[], str]) -> None:
+        """Show what `detail` returns under `name`; it makes nothing unhealthy."""
+        self._details[name] = detail
+
     def health(self) -> tuple[HTTPStatus, dict[str, object]]:
-        """Run all checks; the body is {"status": "ok"|"failed", "checks": {name: "ok"|reason}}."""
+        """Run all checks; the body is {"status": "ok"|"failed", "checks": {name: "ok"|reason}}.
+
+        It has "details": {name: text} too, if any were added.
+        """
         results = {name: self._run(name, check) for name, check in self._checks.items()}
         failed = any(reason is not None for reason in results.values())
         body = {name: reason or "ok" for name, reason in results.items()}
         status = HTTPStatus.SERVICE_UNAVAILABLE if failed else HTTPStatus.OK
-        return status, {"status": "failed" if failed else "ok", "checks": body}
+        details = {name: self._run(name, detail) for name, detail in self._details.items()}
+        answer: dict[str, object] = {"status": "failed" if failed else "ok", "checks": body}
+        return status, answer | ({"details": details} if details else {})
 
     def start(self) -> None:
         """Answer requests from now on."""

@@ -58,6 +58,30 @@ class BusinessHours:
 
 
 @dataclass(frozen=True)
+class LakeSettings:
+    """The Iceberg table that all valid messages are appended to, and how often."""
+
+    warehouse: str = setting(pattern=r"(hdfs|file)://.+")
+    """The directory of the catalog, as a URI."""
+    hadoop: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the file system's client, named as in Hadoop's own files."""
+    catalog: str = setting("lake", pattern="[a-z][a-z0-9_]*")
+    table: str = setting("sensors.readings", pattern=r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
+    properties: Mapping[str, str] = field(default_factory=dict)
+    """Properties of a table that is made, over those of sensors_job.lake."""
+    trigger_seconds: int = setting(60, minimum=1)
+    max_offsets_per_trigger: int = setting(300_000, minimum=1)
+    first_pause_seconds: int = setting(5, minimum=1)
+    longest_pause_seconds: int = setting(300, minimum=1)
+    """A query that failed is started again after the first pause; each next one is twice as long."""
+
+    @property
+    def name(self) -> str:
+        """The table with its catalog."""
+        return f"{self.catalog}.{self.table}"
+
+
+@dataclass(frozen=True)
 class JobSettings:
     """All settings of the job; times in the unit that the name says."""
 
@@ -76,3 +100,5 @@ class JobSettings:
     batch_timeout_seconds: int = setting(300, minimum=1)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     spark: Mapping[str, str] = field(default_factory=dict)
+    lake: LakeSettings | None = None
+    """None where there is no HDFS: then nothing is appended to a lake."""

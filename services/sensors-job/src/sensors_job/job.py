@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace_common.logs import fields
-from sensors_job import kafka_source, validation
+from sensors_job import kafka_source, lake, validation
 from sensors_job.driver_database import backfill_aggregates, read_rules, starting_offsets
 from sensors_job.plans import Plans
 from sensors_job.rules import anomaly_line
@@ -48,7 +48,8 @@ def build_session(settings: JobSettings) -> Any:  # noqa: ANN401 - pyspark comes
     from pyspark.sql import SparkSession  # noqa: PLC0415 - only on the nodes
 
     builder = SparkSession.builder.appName("sensors-job")
-    for key, value in {**SESSION, **settings.spark}.items():
+    beside = lake.session_conf(settings.lake) if settings.lake else {}
+    for key, value in {**SESSION, **beside, **settings.spark}.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
 
@@ -102,6 +103,8 @@ class Job:
         if minutes:
             log.info("added up earlier readings", extra=fields(minutes=minutes))
         log.info("starting at the ledger's offsets", extra=fields(topic=topic, offsets=offsets))
+        # Beside the lake's query, this one's tasks come first (pools.xml).
+        spark.sparkContext.setLocalProperty("spark.scheduler.pool", "database")
         reader = spark.readStream.format("kafka").options(**kafka_source.source_options(settings, offsets))
         checkpoint = fresh_checkpoint(Path(settings.run_directory))
         self._query = (

@@ -10,6 +10,8 @@ from millrace_common.logs import fields
 from millrace_common.service import run_service
 from sensors_job.config import JobSettings
 from sensors_job.job import Job, build_session
+from sensors_job.lake_metrics import LakeMetrics
+from sensors_job.lake_query import LakeQuery
 from sensors_job.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -25,10 +27,15 @@ def run(settings: JobSettings, stop: threading.Event) -> int:
     server = HealthServer(settings.http, metrics.registry)
     server.add_check("query", job.failure)
     server.add_check("batch", job.stuck)
+    lake = LakeQuery(settings, settings.lake, LakeMetrics(metrics.registry)) if settings.lake else None
+    if lake is not None:
+        server.add_detail("lake", lake.detail)
     with server:
         spark = build_session(settings)
         try:
             job.start(spark)
+            if lake is not None:
+                lake.start(spark)
             while not stop.wait(1):
                 reason = job.failure()
                 if reason is not None:
@@ -37,6 +44,8 @@ def run(settings: JobSettings, stop: threading.Event) -> int:
                 job.observe()
             log.info("stopping after the batch under way")
             job.stop()
+            if lake is not None:
+                lake.stop()
         finally:
             spark.stop()
     return 0

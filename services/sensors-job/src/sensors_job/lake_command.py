@@ -1,0 +1,142 @@
+"""The commands `sensors-lake`, which a timer runs for upkeep, and `sensors-lake-restore`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping  # noqa: TC003 - load_config reads the annotations at run time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from millrace_common.config import setting
+from millrace_common.logs import fields
+from millrace_common.service import run_service
+from sensors_job import lake
+from sensors_job.config import LakeSettings  # noqa: TC001 - as above
+from sensors_job.lake_table import LakeTable
+
+if TYPE_CHECKING:
+    import threading
+
+log = logging.getLogger(__name__)
+
+SESSION = {
+    "spark.sql.session.timeZone": "UTC",
+    # Expiry would otherwise run 200 tasks on a handful of rows.
+    "spark.sql.shuffle.partitions": "2",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+}
+
+
+@dataclass(frozen=True)
+class UpkeepSettings:
+    """All settings of the two commands."""
+
+    lake: LakeSettings
+    topic: str = "sensors.measurements"
+    keep_hours: int = setting(24, minimum=0)
+    """How long snapshots are kept, for readers that are at one and for going back."""
+    small_files: int = setting(2, minimum=2)
+    """A day with at least so many small files is written anew."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    spark: Mapping[str, str] = field(default_factory=dict)
+
+
+def compaction(settings: UpkeepSettings) -> str:
+    """Return the statement that writes the days with many small files anew, sorted."""
+    catalog, table = settings.lake.catalog, settings.lake.table
+    order = ", ".join(f"{column} ASC NULLS LAST" for column in lake.SORT_ORDER)
+    options = {"min-input-files": settings.small_files, "max-concurrent-file-group-rewrites": 1}
+    texts = ", ".join(f"'{key}', '{value}'" for key, value in options.items())
+    return (
+        f"CALL {catalog}.system.rewrite_data_files(table => '{table}', strategy => 'sort', "
+        f"sort_order => '{order}', options => map({texts}))"
+    )
+
+
+def expiry(settings: UpkeepSettings, now_ms: int, ledger_ms: int) -> str:
+    """Return the statement that expires the snapshots that are too old.
+
+    It keeps those since the ledger's too, however old that is, so that the way back to it is never broken.
+    """
+    limit = datetime.fromtimestamp(min(now_ms - settings.keep_hours * 3_600_000, ledger_ms) / 1000, UTC)
+    text = limit.isoformat(" ", "milliseconds").removesuffix("+00:00")
+    catalog, table = settings.lake.catalog, settings.lake.table
+    return (
+        f"CALL {catalog}.system.expire_snapshots(table => '{table}', "
+        f"older_than => TIMESTAMP '{text}', retain_last => 1)"
+    )
+
+
+def maintain(spark: Any, settings: UpkeepSettings) -> None:  # noqa: ANN401 - pyspark
+    """Compact, then expire; LedgerError, and nothing expires, where the ledger isn't sure.
+
+    Safe while the query appends: each of them commits on top of what the other one has committed.
+    """
+    table = LakeTable(spark, settings.lake, settings.topic)
+    if not spark.catalog.tableExists(settings.lake.name) or table.tag() is None:
+        log.info("the lake has no rows yet", extra=fields(table=settings.lake.name))
+        return
+    rewritten = spark.sql(compaction(settings)).first().asDict()
+    log.info("compacted", extra=fields(**rewritten))
+    # Once more: the query may have appended meanwhile, and what it left is the newest ledger now.
+    ledger = table.tag()
+    if ledger is None:
+        message = "the lake's table has lost its snapshots under the upkeep's hands"
+        raise lake.LedgerError(message)
+    now_ms = int(datetime.now(UTC).timestamp() * 1000)
+    expired = spark.sql(expiry(settings, now_ms, ledger.entry.committed_ms)).first().asDict()
+    log.info("expired", extra=fields(**expired))
+    size = spark.sql(
+        "SELECT count(*) AS files, sum(record_count) AS rows, sum(file_size_in_bytes) AS bytes "  # noqa: S608 - our own text
+        f"FROM {settings.lake.name}.files"
+    ).first()
+    log.info("the lake's size", extra=fields(**size.asDict()))
+
+
+def build_session(settings: UpkeepSettings) -> Any:  # noqa: ANN401 - pyspark comes with the node
+    """Return the Spark session of a command."""
+    from pyspark.sql import SparkSession  # noqa: PLC0415 - only on the nodes
+
+    builder = SparkSession.builder.appName("sensors-lake")
+    for key, value in {**SESSION, **lake.session_conf(settings.lake), **settings.spark}.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def run(settings: UpkeepSettings, _stop: threading.Event) -> int:
+    """Do the upkeep once; return 0."""
+    spark = build_session(settings)
+    try:
+        maintain(spark, settings)
+    finally:
+        spark.stop()
+    return 0
+
+
+def run_restore(settings: UpkeepSettings, _stop: threading.Event) -> int:
+    """Write the ledger anew from the rows; return 0."""
+    spark = build_session(settings)
+    try:
+        offsets = LakeTable(spark, settings.lake, settings.topic).restore()
+    finally:
+        spark.stop()
+    log.info("the lake's ledger was written anew", extra=fields(topic=settings.topic, offsets=offsets))
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Compact the lake's table and expire its old snapshots; 1 on failure, 2 for wrong settings."""
+    return run_service("sensors-lake", "Compact and expire the lake.", UpkeepSettings, run, arguments)
+
+
+def restore(arguments: list[str] | None = None) -> int:
+    """Write a lost ledger anew, by a person's decision; 1 on failure, 2 for wrong settings."""
+    return run_service(
+        "sensors-lake-restore",
+        "Write the lake's ledger anew from its rows. Stop sensors-job first.",
+        UpkeepSettings,
+        run_restore,
+        arguments,
+    )
