@@ -50,4 +50,4 @@ def test_each_service_accepts_its_settings(
             status = command(json.loads(projects), entry)(["--config", str(config), "--check"])
             assert status == 0, capsys.readouterr().err
             checked.add(entry)
-    assert checked >= {"sensors-generator", "sensors-job", "sensors-relay"}
+    assert checked >= {"sensors-generator", "sensors-job", "sensors-lake", "sensors-relay"}

@@ -44,14 +44,13 @@ class UpkeepSettings:
 
 
 def compaction(settings: UpkeepSettings) -> str:
-    """Return the statement that writes the days with many small files anew, sorted."""
+    """Return the statement that writes the days with many small files anew, in the table's sort order."""
     catalog, table = settings.lake.catalog, settings.lake.table
-    order = ", ".join(f"{column} ASC NULLS LAST" for column in lake.SORT_ORDER)
     options = {"min-input-files": settings.small_files, "max-concurrent-file-group-rewrites": 1}
     texts = ", ".join(f"'{key}', '{value}'" for key, value in options.items())
     return (
         f"CALL {catalog}.system.rewrite_data_files(table => '{table}', strategy => 'sort', "
-        f"sort_order => '{order}', options => map({texts}))"
+        f"options => map({texts}))"
     )
 
 

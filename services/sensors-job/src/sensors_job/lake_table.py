@@ -38,13 +38,14 @@ class LakeTable:
             log.info("made the lake's table", extra=fields(table=name))
         table = self._load()
         if table.sortOrder().isUnsorted():
+            iceberg = self._spark.sparkContext._jvm.org.apache.iceberg  # noqa: SLF001 - pyspark's only way to the JVM
             order = table.replaceSortOrder()
             for column in lake.SORT_ORDER:
-                order.asc(column)
+                order.asc(iceberg.expressions.Expressions.ref(column), iceberg.NullOrder.NULLS_LAST)
             order.commit()
 
     def _has_data(self) -> bool:
-        jvm = self._spark.sparkContext._jvm  # noqa: SLF001 - pyspark's only way to the JVM
+        jvm = self._spark.sparkContext._jvm  # noqa: SLF001 - as above
         directory = self._settings.table.replace(".", "/")
         path = jvm.org.apache.hadoop.fs.Path(f"{self._settings.warehouse}/{directory}/data")
         files = path.getFileSystem(self._spark._jsparkSession.sessionState().newHadoopConf())  # noqa: SLF001 - as above
