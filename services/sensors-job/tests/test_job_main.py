@@ -95,6 +95,56 @@ def test_a_failed_query_ends_the_driver_for_systemd_to_start_it_again(
     assert fake.events == ["start", "look", "observe", "look", "stop Spark"]
 
 
+class FakeLake:
+    """A lake whose query never runs."""
+
+    def __init__(self, events: list[str]) -> None:
+        self.events = events
+
+    def start(self, _: object) -> None:
+        self.events.append("start lake")
+
+    def detail(self) -> str:
+        return "failed: HDFS is away"
+
+    def stop(self) -> None:
+        self.events.append("stop lake")
+
+
+def test_a_lake_that_fails_is_told_and_leaves_the_job_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake()
+    answers: list[tuple[int, object]] = []
+    settings = parse_config({**CONFIG, "lake": {"warehouse": "hdfs://spark-1:8020/lake"}}, JobSettings)
+    monkeypatch.setattr(main, "Job", lambda *_: fake)
+    monkeypatch.setattr(main, "build_session", lambda _: fake.spark)
+    monkeypatch.setattr(main, "LakeQuery", lambda *_: FakeLake(fake.events))
+    server = main.HealthServer
+
+    class Asked(server):  # type: ignore[misc, valid-type]
+        def close(self) -> None:
+            answers.append(self.health())
+            super().close()
+
+    monkeypatch.setattr(main, "HealthServer", Asked)
+    assert main.run(settings, Stop()) == 0
+    assert fake.events[:2] == ["start", "start lake"]
+    assert [event for event in fake.events if event.startswith("stop")] == ["stop", "stop lake", "stop Spark"]
+    ((status, body),) = answers
+    assert (status, body) == (
+        200,
+        {
+            "status": "ok",
+            "checks": {"query": "ok", "batch": "ok"},
+            "details": {"lake": "failed: HDFS is away"},
+        },
+    )
+
+
+def test_without_settings_of_a_lake_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main, "LakeQuery", lambda *_: pytest.fail("it was made"))
+    assert run(monkeypatch, Fake()) == 0
+
+
 def test_executors_get_plain_connection_arguments_that_no_text_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     handed: list[Target] = []
     monkeypatch.setattr(job, "writer", handed.append)

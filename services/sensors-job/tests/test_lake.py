@@ -50,7 +50,7 @@ def test_the_tag_stands_in_for_a_broken_chain_only_if_no_row_has_come_since() ->
 
 
 def test_a_ledger_of_another_topic_is_refused() -> None:
-    with pytest.raises(LedgerError, match="of topic 'sensors.measurements', not 'flights'"):
+    with pytest.raises(LedgerError, match=r"of topic 'sensors\.measurements', not 'flights'"):
         lake.find_ledger([entry(1, {}, {0: 1})], None, "flights")
 
 
@@ -110,7 +110,7 @@ def test_the_offset_log_is_read_and_another_form_is_refused() -> None:
             lake.parse_offset_log(wrong, TOPIC)
 
 
-def settings(**changes: Any) -> LakeSettings:
+def settings(**changes: object) -> LakeSettings:
     return parse_config({"warehouse": "hdfs://spark-1:8020/lake", **changes}, LakeSettings)
 
 

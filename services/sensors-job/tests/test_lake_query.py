@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ class Supervised(lake_query.LakeQuery):
         self.states.append(self.detail())
         return not self.outcomes
 
-    def _begin(self, spark: Any) -> Any:
+    def _begin(self, spark: object) -> Any:  # noqa: ANN401, ARG002 - as it is in the parent
         outcome = self.outcomes.pop(0)
         if outcome is not None:
             raise outcome
@@ -91,6 +92,20 @@ def test_a_batch_that_succeeds_makes_the_pauses_short_again(tmp_path: Path) -> N
     lake.outcomes = [ConnectionError("away")]
     lake.supervise(None)
     assert lake.waits == [5, 10, 15, 5]
+
+
+def test_the_lag_grows_while_the_lake_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the topic has is asked before the lake, which here is no table at all."""
+    lake = Supervised(tmp_path, [])
+    spark: Any = SimpleNamespace(sparkContext=SimpleNamespace(setLocalProperty=lambda *_: None, _jvm=None))
+    monkeypatch.setattr(lake_query.kafka_source, "available_offsets", lambda *_: {0: (0, 70), 1: (0, 40)})
+    for seen, told in (({}, None), ({0: 60, 1: 40}, 10)):
+        lake._seen = seen  # noqa: SLF001 - where it was when the lake was last there
+        with pytest.raises(AttributeError, match="catalog"):
+            lake_query.LakeQuery._begin(lake, spark)  # noqa: SLF001 - what the fake replaces
+        value = lake.value("sensors_lake_lag_messages")
+        assert value is not None
+        assert (None if math.isnan(value) else value) == told
 
 
 def test_expiry_keeps_a_day_and_whatever_came_after_the_ledger() -> None:

@@ -39,6 +39,8 @@ class UpkeepSettings:
     """How long snapshots are kept, for readers that are at one and for going back."""
     small_files: int = setting(2, minimum=2)
     """A day with at least so many small files is written anew."""
+    skip_to: Mapping[str, int] = field(default_factory=dict)
+    """Partition -> offset, for sensors-lake-restore: messages below it are given up."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     spark: Mapping[str, str] = field(default_factory=dict)
 
@@ -118,7 +120,8 @@ def run_restore(settings: UpkeepSettings, _stop: threading.Event) -> int:
     """Write the ledger anew from the rows; return 0."""
     spark = build_session(settings)
     try:
-        offsets = LakeTable(spark, settings.lake, settings.topic).restore()
+        skip_to = {int(partition): offset for partition, offset in settings.skip_to.items()}
+        offsets = LakeTable(spark, settings.lake, settings.topic).restore(skip_to)
     finally:
         spark.stop()
     log.info("the lake's ledger was written anew", extra=fields(topic=settings.topic, offsets=offsets))

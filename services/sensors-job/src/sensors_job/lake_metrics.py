@@ -14,7 +14,7 @@ class LakeMetrics:
     """Counts what reached the lake and what kept it from it."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        """Register the metrics."""
+        """Register the metrics; the lag is unknown (NaN) until the lake has been reached."""
         self._rows = Counter("sensors_lake_rows", "Rows appended to the lake", registry=registry)
         self._failures = Counter(
             "sensors_lake_failures", "Failures that ended the lake's query", registry=registry
@@ -25,6 +25,7 @@ class LakeMetrics:
             "Messages in the topic beyond the lake's last batch",
             registry=registry,
         )
+        self._lag.set(float("nan"))
         self._finished = Gauge(
             "sensors_lake_last_batch_timestamp_seconds",
             "When the lake's last batch was committed",

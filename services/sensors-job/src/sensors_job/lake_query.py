@@ -19,6 +19,8 @@ from sensors_job.job import fresh_checkpoint
 from sensors_job.lake_table import LakeTable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sensors_job.config import JobSettings, LakeSettings
     from sensors_job.lake_metrics import LakeMetrics
 
@@ -58,6 +60,7 @@ class LakeQuery:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._state = "not started yet"
+        self._seen: lake.Offsets = {}
         self._pause = lake_settings.first_pause_seconds
 
     def start(self, spark: Any) -> None:  # noqa: ANN401 - pyspark
@@ -82,12 +85,15 @@ class LakeQuery:
         """Start the query at the ledger's offsets; LedgerError when the topic no longer has them."""
         context = spark.sparkContext
         context.setLocalProperty("spark.scheduler.pool", POOL)
+        available = kafka_source.available_offsets(context._jvm, self._settings.kafka, self._topic)  # noqa: SLF001 - pyspark's only way to the JVM
+        # First, as the lake may be away: then the lag is told by where it was last seen.
+        self._tell_lag(available)
         table = LakeTable(spark, self._lake, self._topic)
         table.make()
         ledger = table.ledger()
-        available = kafka_source.available_offsets(context._jvm, self._settings.kafka, self._topic)  # noqa: SLF001 - pyspark's only way to the JVM
         offsets = lake.starting_offsets(ledger.to if ledger else {}, self._topic, available)
-        self._metrics.lag(sum(end - offsets[partition] for partition, (_, end) in available.items()))
+        self._seen = offsets
+        self._tell_lag(available)
         log.info("the lake starts at its ledger's offsets", extra=fields(topic=self._topic, offsets=offsets))
         directory = Path(self._settings.run_directory) / "lake"
         directory.mkdir(exist_ok=True)
@@ -108,6 +114,12 @@ class LakeQuery:
         self._metrics.running(running=True)
         return query
 
+    def _tell_lag(self, available: Mapping[int, tuple[int, int]]) -> None:
+        """Set the lag of the offsets last seen; it stays unknown until the lake has been reached once."""
+        if self._seen:
+            ends = {partition: end for partition, (_, end) in available.items()}
+            self._metrics.lag(sum(end - self._seen.get(partition, 0) for partition, end in ends.items()))
+
     def batch(self, table: LakeTable, run: QueryRun, messages: Any, batch_id: int) -> None:  # noqa: ANN401 - pyspark
         """Append one micro-batch; an exception fails the query, and its next start resumes from the ledger.
 
@@ -124,7 +136,7 @@ class LakeQuery:
                 for columns in self._stages:
                     rows = rows.selectExpr(*columns)
                 appended = table.append(rows.where("reason IS NULL").selectExpr(*lake.COLUMNS), step)
-            run.start = {**run.start, **end}
+            run.start = self._seen = {**run.start, **end}
             self._pause = self._lake.first_pause_seconds
             self._metrics.batch(appended)
         log.info("appended to the lake", extra=fields(batch=batch_id, rows=appended, to=end))

@@ -87,9 +87,10 @@ class LakeTable:
             table.manageSnapshots().replaceTag(lake.TAG, ledger.entry.snapshot_id).commit()
         return ledger
 
-    def restore(self) -> Offsets:
+    def restore(self, skip_to: Offsets) -> Offsets:
         """Write the ledger anew from the rows, as a snapshot without any; return the offsets.
 
+        `skip_to` moves partitions forward, giving up what lies between; never back, which would double rows.
         Exact while no job appends: what lies beyond a partition's last row held no readings.
         """
         name = self._settings.name
@@ -98,6 +99,9 @@ class LakeTable:
             f"FROM {name} GROUP BY source_partition"
         ).collect()
         offsets = {row.source_partition: row.next for row in rows}
+        offsets |= {
+            partition: max(offset, offsets.get(partition, 0)) for partition, offset in skip_to.items()
+        }
         (
             self._spark.table(name)
             .where("false")
