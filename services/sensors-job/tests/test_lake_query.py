@@ -67,7 +67,7 @@ def test_a_lake_that_is_down_is_tried_again_after_growing_pauses(tmp_path: Path)
     lake = Supervised(tmp_path, [ConnectionError(f"NameNode away {n}\nat ...") for n in range(4)])
     lake.supervise(None)
     assert lake.waits == [5, 10, 15, 15]
-    assert lake.states[1] == "failed, next start in 10 s: ConnectionError: NameNode away 1"
+    assert lake.states[1] == "failed, ConnectionError: NameNode away 1"
     assert lake.value("sensors_lake_failures_total") == 4
     assert lake.value("sensors_lake_running") == 0
 
@@ -89,9 +89,18 @@ def test_a_batch_that_succeeds_makes_the_pauses_short_again(tmp_path: Path) -> N
     run = lake_query.QueryRun({0: 1}, checkpoint)
     lake.batch(table, run, None, 7)
     assert run.start == {0: 4}
+    assert lake.detail() == "running"
     lake.outcomes = [ConnectionError("away")]
     lake.supervise(None)
     assert lake.waits == [5, 10, 15, 5]
+
+
+def test_a_batch_that_fails_is_the_reason_that_is_told(tmp_path: Path) -> None:
+    lake = Supervised(tmp_path, [None, ConnectionError("x")])
+    with pytest.raises(FileNotFoundError):
+        lake.batch(SimpleNamespace(), lake_query.QueryRun({}, tmp_path), None, 3)  # type: ignore[arg-type]
+    lake.supervise(None)
+    assert lake.states[1].startswith("failed, FileNotFoundError: ")
 
 
 def test_the_lag_grows_while_the_lake_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ PROPERTIES = {
     "write.parquet.page-version": "v2",
     "write.parquet.page-row-limit": "1000000",
     "write.parquet.page-size-bytes": str(8 << 20),
-    # Room for the values in steps of 0.01; times and offsets overrun it soon, and then get the delta encoding.
+    # Room for values in steps of 0.01; times and offsets soon overrun it, and then get the delta encoding.
     "write.parquet.dict-size-bytes": str(256 << 10),
     "write.parquet.compression-codec": "zstd",
     "write.parquet.compression-level": "9",

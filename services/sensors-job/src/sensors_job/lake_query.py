@@ -60,6 +60,8 @@ class LakeQuery:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._state = "not started yet"
+        self._failing = False
+        self._error: Exception | None = None
         self._seen: lake.Offsets = {}
         self._pause = lake_settings.first_pause_seconds
 
@@ -110,7 +112,7 @@ class LakeQuery:
             .option("checkpointLocation", checkpoint.as_uri())
             .start()
         )
-        self._state = "running"
+        self._state = f"started again after it had {self._state}" if self._failing else "running"
         self._metrics.running(running=True)
         return query
 
@@ -126,25 +128,37 @@ class LakeQuery:
         Only one batch runs at a time, also while an earlier start of the query is still ending, so that
         nobody else commits between reading the ledger and the commit.
         """
-        with self._busy:
-            end = run.end(batch_id, self._topic)
-            ledger = table.ledger()
-            step = lake.next_step(ledger.to if ledger else {}, run.start, end)
-            appended = 0
-            if step is not None:
-                rows = messages if step.unseen is None else messages.where(step.unseen)
-                for columns in self._stages:
-                    rows = rows.selectExpr(*columns)
-                appended = table.append(rows.where("reason IS NULL").selectExpr(*lake.COLUMNS), step)
-            run.start = self._seen = {**run.start, **end}
-            self._pause = self._lake.first_pause_seconds
-            self._metrics.batch(appended)
+        try:
+            with self._busy:
+                end = run.end(batch_id, self._topic)
+                appended = self._append(table, run, messages, end)
+                run.start = self._seen = {**run.start, **end}
+        except Exception as error:
+            # Spark's own report of it would be a page long.
+            self._error = error
+            raise
+        self._pause = self._lake.first_pause_seconds
+        self._failing, self._state = False, "running"
+        self._metrics.batch(appended)
         log.info("appended to the lake", extra=fields(batch=batch_id, rows=appended, to=end))
 
+    def _append(self, table: LakeTable, run: QueryRun, messages: Any, end: lake.Offsets) -> int:  # noqa: ANN401 - pyspark
+        """Append what the ledger has not got of the messages up to `end`; return how many rows that were."""
+        ledger = table.ledger()
+        step = lake.next_step(ledger.to if ledger else {}, run.start, end)
+        if step is None:
+            return 0
+        rows = messages if step.unseen is None else messages.where(step.unseen)
+        for columns in self._stages:
+            rows = rows.selectExpr(*columns)
+        return table.append(rows.where("reason IS NULL").selectExpr(*lake.COLUMNS), step)
+
     def _watch(self, query: Any) -> None:  # noqa: ANN401 - pyspark
-        """Return when stop() was called; RuntimeError when the query has ended."""
+        """Return when stop() was called; when the query has ended, raise what ended it."""
         reported = -1
         while not self._stop.wait(LOOK_SECONDS):
+            if not query.isActive and self._error is not None:
+                raise self._error
             if not query.isActive:
                 message = f"the query has ended: {query.exception()}"
                 raise RuntimeError(message)
@@ -163,8 +177,9 @@ class LakeQuery:
     def _failed(self, error: Exception) -> None:
         """Say why, then wait; each wait is twice as long as the one before it, until a batch succeeds."""
         pause, self._pause = self._pause, min(2 * self._pause, self._lake.longest_pause_seconds)
-        reason = str(error).partition("\n")[0][:300]
-        self._state = f"failed, next start in {pause} s: {type(error).__name__}: {reason}"
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"
+        self._failing, self._error = True, None
+        self._state = f"failed, {reason}"
         self._metrics.running(running=False)
         self._metrics.failure()
         log.error("the lake's query failed", exc_info=error, extra=fields(reason=reason, pause_seconds=pause))
