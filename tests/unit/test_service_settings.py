@@ -51,3 +51,25 @@ def test_each_service_accepts_its_settings(
             assert status == 0, capsys.readouterr().err
             checked.add(entry)
     assert checked >= {"sensors-generator", "sensors-job", "sensors-lake", "sensors-relay"}
+
+
+def unit(name: str) -> list[str]:
+    """Return the lines of the unit of one of the lab's services."""
+    environment = rendering.environment("lab")
+    template = (paths.repo_root() / "roles/python_service/templates/unit.service.j2").read_text(
+        encoding="utf-8"
+    )
+    software = {"__spark_job_artifact": {"key": "k" * 8}, "__spark_job_software": {"stdout": ""}}
+    for use in USES:
+        if "apps" not in use.hosts:
+            continue
+        if environment.render(use, "apps-1", "{{ python_service_name }}", {}) == name:
+            return environment.render(use, "apps-1", template, software).splitlines()
+    pytest.fail(f"there is no {name}")
+
+
+def test_what_a_timer_starts_ends_by_itself_and_is_no_part_of_the_boot() -> None:
+    scheduled, daemon = unit("sensors-lake"), unit("sensors-job")
+    assert {"Type=oneshot", "Restart=no", "User=sensors-job"} <= set(scheduled)
+    assert {"[Install]", "RestartSec=2"}.isdisjoint(scheduled)
+    assert {"Type=exec", "Restart=always", "[Install]"} <= set(daemon)
