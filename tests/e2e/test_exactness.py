@@ -12,6 +12,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import lake
 import probe
 import pytest
 import stored
@@ -67,6 +68,8 @@ def delete_checkpoint() -> None:
     remote.run(probe.APPS, ["sudo", "systemctl", "start", "sensors-job.service"])
 
 
+# What the tests have sent, by prefix of their sensors: the lake keeps it when it has gone from the database.
+SENT: dict[str, list[lake.Row]] = {}
 FAULTS: dict[str, Callable[[], None] | None] = {
     "nothing": None,
     "driver": kill_driver,
@@ -101,6 +104,18 @@ def test_every_message_takes_effect_exactly_once(sensors: probe.Sensors, fault: 
     check_aggregates(sensors, items)
     check_rejects(sensors, items)
     check_topics(sensors, items, since)
+    SENT[sensors.prefix] = lake.messages(items, sensors.sent)
+
+
+def test_the_lake_has_each_valid_message_once() -> None:
+    """Last, and for all that was sent above, since the lake comes a minute later."""
+    if not SENT:
+        pytest.skip("it looks at what the tests above have sent")
+    lake.wait()
+    begin = min(row[0] for rows in SENT.values() for row in rows)
+    found = lake.history("messages", begin, datetime.now(UTC), "test-*")
+    for prefix, rows in SENT.items():
+        assert Counter(row for row in found if row[1].startswith(f"{prefix}-")) == Counter(rows)
 
 
 def check_counts(sensors: probe.Sensors, items: list[Item]) -> None:

@@ -167,6 +167,20 @@ def test_psql_opens_our_database(monkeypatch: pytest.MonkeyPatch) -> None:
     assert became[0][-1].endswith(f" -d {sql.DATABASE}")
 
 
+def test_history_hands_on_what_was_asked_for_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    became: list[Sequence[str]] = []
+    monkeypatch.setattr(remote, "become", became.append)
+    for variable in verbs.HISTORY_OPTIONS.values():
+        monkeypatch.delenv(variable, raising=False)
+    verbs.history_main([])
+    monkeypatch.setenv("SENSOR", "temperature-1")
+    monkeypatch.setenv("FROM", "2026-11-20 12:00")
+    verbs.history_main([])
+    everything, narrowed = (command[-1] for command in became)
+    assert everything.endswith("sudo sensors-history")
+    assert narrowed.endswith("sudo sensors-history --sensor temperature-1 --from '2026-11-20 12:00'")
+
+
 def watched(monkeypatch: pytest.MonkeyPatch, watch: str) -> list[float]:
     """Let WATCH be this and return the pauses after each page, of which the third is interrupted."""
     pauses: list[float] = []

@@ -119,7 +119,7 @@ def test_the_lag_grows_while_the_lake_is_away(tmp_path: Path, monkeypatch: pytes
 
 def test_expiry_keeps_a_day_and_whatever_came_after_the_ledger() -> None:
     lake = {"warehouse": "hdfs://spark-1:8020/lake"}
-    settings = parse_config({"lake": lake}, lake_command.UpkeepSettings)
+    settings = parse_config({"lake": lake, "postgres": CONFIG["postgres"]}, lake_command.UpkeepSettings)
     now = int(datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp() * 1000)
     assert "TIMESTAMP '2026-11-21 12:00:00.000'" in lake_command.expiry(settings, now, now - 60_000)
     old = int(datetime(2026, 11, 19, 1, 2, 3, 456_000, tzinfo=UTC).timestamp() * 1000)

@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry
 from pyspark.sql import SparkSession
 
 from millrace_common.config import parse_config
-from sensors_job import lake, lake_command
+from sensors_job import history, lake, lake_command
 from sensors_job.config import JobSettings
 from sensors_job.job import SESSION
 from sensors_job.lake_metrics import LakeMetrics
@@ -84,7 +84,9 @@ class Lake:
         settings = parse_config(data, JobSettings)
         assert settings.lake is not None
         self.settings = settings.lake
-        self.upkeep = parse_config({"lake": data["lake"], "keep_hours": 0}, lake_command.UpkeepSettings)
+        self.upkeep = parse_config(
+            {"lake": data["lake"], "postgres": data["postgres"], "keep_hours": 0}, lake_command.UpkeepSettings
+        )
         self.table = LakeTable(spark, self.settings, TOPIC)
         self.table.make()
         self.query = LakeQuery(settings, self.settings, LakeMetrics(CollectorRegistry()))
@@ -279,6 +281,25 @@ def test_two_jobs_that_append_the_same_are_found_and_the_view_stays_right(bench:
     bench.batch()
     assert len(bench.rows()) == len(bench.expected()) + 1
     assert bench.rows(lake.distinct_readings(bench.settings.name)) == bench.first_ones()
+
+
+def test_history_finds_a_period_of_one_sensor_sorted_and_each_reading_once(bench: Lake) -> None:
+    for second in (3, 1, 2, 1, 4):
+        bench.send(0, second, float(second))
+        bench.send(1, second, float(second), sensor="t-2")
+    bench.batch()
+    period = history.Period(NOON + timedelta(seconds=1), NOON + timedelta(seconds=4), "t-2")
+    found = list(history.lake_readings(bench.spark, bench.settings.name, period))
+    assert [(reading.event_time - NOON).total_seconds() for reading in found] == [1.0, 2.0, 3.0]
+    assert [reading[1:] for reading in found] == [
+        ("t-2", "temperature", 1.0, 1, 1),
+        ("t-2", "temperature", 2.0, 1, 2),
+        ("t-2", "temperature", 3.0, 1, 0),
+    ]
+    everyone = list(history.lake_readings(bench.spark, bench.settings.name, period._replace(sensor="t-*")))
+    assert [reading.sensor_id for reading in everyone] == ["t-1", "t-2"] * 3
+    sent = history.lake_readings(bench.spark, bench.settings.name, period, messages=True)
+    assert [reading.source_offset for reading in sent] == [1, 3, 2, 0]
 
 
 def test_the_view_has_the_first_message_of_each_identity(bench: Lake) -> None:

@@ -1,4 +1,4 @@
-"""Everyday commands on a running environment: logs, psql, consume, produce, restart, diff."""
+"""Everyday commands on a running environment: logs, psql, history, consume, produce, restart, diff."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 KAFKA_CLI = "/usr/local/bin/kafka-cli"
+# The options of sensors-history (services/sensors-job), and the variables of `make` that give them.
+HISTORY_OPTIONS = {"--sensor": "SENSOR", "--from": "FROM", "--to": "TO", "--source": "SOURCE"}
 
 
 def playbook(name: str, *options: str) -> list[str]:
@@ -76,6 +78,16 @@ def produce_main(argv: list[str]) -> NoReturn:
     if os.environ.get("KEY"):
         options += ["--reader-property", "parse.key=true"]
     _kafka("org.apache.kafka.tools.ConsoleProducer", options)
+
+
+def history_main(_argv: list[str]) -> NoReturn:
+    """Print readings as CSV from database and lake (SOURCE=: one of them), of SENSOR=, FROM= and TO=."""
+    command = ["sudo", "sensors-history"]
+    for option, variable in HISTORY_OPTIONS.items():
+        if value := os.environ.get(variable):
+            command += [option, value]
+    node = current_environment().topology.members("apps")[0].name
+    remote.become(remote.ssh_argv(node, command))
 
 
 def restart_main(argv: list[str]) -> NoReturn:

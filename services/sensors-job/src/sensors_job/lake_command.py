@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 from collections.abc import Mapping  # noqa: TC003 - load_config reads the annotations at run time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from millrace_common.config import setting
 from millrace_common.logs import fields
+from millrace_common.postgres import PostgresSettings  # noqa: TC001 - load_config reads the annotations
 from millrace_common.service import run_service
 from sensors_job import lake
 from sensors_job.config import LakeSettings  # noqa: TC001 - as above
@@ -27,20 +30,30 @@ SESSION = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
+# For what a person runs: a driver that computes in one thread, and needs no cluster and no fixed port.
+LOCAL = {
+    "spark.master": "local[1]",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.port": "0",
+    "spark.driver.blockManager.port": "0",
+    "spark.eventLog.enabled": "false",
+}
+SHARED_OPTIONS = "Besides: --config FILE, the settings, and --check, to read nothing but these."
 
 
 @dataclass(frozen=True)
 class UpkeepSettings:
-    """All settings of the two commands."""
+    """All settings of the lake's commands."""
 
     lake: LakeSettings
+    postgres: PostgresSettings
+    """For sensors-history alone."""
     topic: str = "sensors.measurements"
     keep_hours: int = setting(24, minimum=0)
     """How long snapshots are kept, for readers that are at one and for going back."""
     small_files: int = setting(2, minimum=2)
     """A day with at least so many small files is written anew."""
-    skip_to: Mapping[str, int] = field(default_factory=dict)
-    """Partition -> offset, for sensors-lake-restore: messages below it are given up."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     spark: Mapping[str, str] = field(default_factory=dict)
 
@@ -96,19 +109,22 @@ def maintain(spark: Any, settings: UpkeepSettings) -> None:  # noqa: ANN401 - py
     log.info("the lake's size", extra=fields(**size.asDict()))
 
 
-def build_session(settings: UpkeepSettings) -> Any:  # noqa: ANN401 - pyspark comes with the node
-    """Return the Spark session of a command."""
+def build_session(settings: UpkeepSettings, conf: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - pyspark
+    """Return the Spark session of a command, `conf` winning over everything else."""
     from pyspark.sql import SparkSession  # noqa: PLC0415 - only on the nodes
 
+    merged = {**SESSION, **lake.session_conf(settings.lake), **settings.spark, **(conf or {})}
     builder = SparkSession.builder.appName("sensors-lake")
-    for key, value in {**SESSION, **lake.session_conf(settings.lake), **settings.spark}.items():
+    for key, value in merged.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
 
 
-def run(settings: UpkeepSettings, _stop: threading.Event) -> int:
-    """Do the upkeep once; return 0."""
-    spark = build_session(settings)
+def run(options: argparse.Namespace, settings: UpkeepSettings, _stop: threading.Event) -> int:
+    """Do the upkeep once, as the command line has it; return 0."""
+    if options.keep_hours is not None:
+        settings = replace(settings, keep_hours=options.keep_hours)
+    spark = build_session(settings, LOCAL if options.local else None)
     try:
         maintain(spark, settings)
     finally:
@@ -116,11 +132,10 @@ def run(settings: UpkeepSettings, _stop: threading.Event) -> int:
     return 0
 
 
-def run_restore(settings: UpkeepSettings, _stop: threading.Event) -> int:
+def run_restore(skip_to: lake.Offsets, settings: UpkeepSettings, _stop: threading.Event) -> int:
     """Write the ledger anew from the rows; return 0."""
-    spark = build_session(settings)
+    spark = build_session(settings, LOCAL)
     try:
-        skip_to = {int(partition): offset for partition, offset in settings.skip_to.items()}
         offsets = LakeTable(spark, settings.lake, settings.topic).restore(skip_to)
     finally:
         spark.stop()
@@ -129,16 +144,46 @@ def run_restore(settings: UpkeepSettings, _stop: threading.Event) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Compact the lake's table and expire its old snapshots; 1 on failure, 2 for wrong settings."""
-    return run_service("sensors-lake", "Compact and expire the lake.", UpkeepSettings, run, arguments)
+    """Compact the lake's table and expire its old snapshots; 1 on failure, 2 if it was called wrongly."""
+    parser = argparse.ArgumentParser(
+        "sensors-lake", description="Compact the lake and expire its old snapshots.", epilog=SHARED_OPTIONS
+    )
+    parser.add_argument("--local", action="store_true", help="compute here, not on the Spark cluster")
+    parser.add_argument(
+        "--keep-hours", type=int, metavar="HOURS", help="how long snapshots are kept, over the settings' own"
+    )
+    options, others = parser.parse_known_args(arguments)
+    return run_service(
+        "sensors-lake", "Compact and expire the lake.", UpkeepSettings, partial(run, options), others
+    )
+
+
+def parse_place(text: str) -> tuple[int, int]:
+    """Return PARTITION=OFFSET as numbers; ValueError."""
+    partition, _, offset = text.partition("=")
+    return int(partition), int(offset)
 
 
 def restore(arguments: list[str] | None = None) -> int:
-    """Write a lost ledger anew, by a person's decision; 1 on failure, 2 for wrong settings."""
+    """Write a lost ledger anew, by a person's decision; 1 on failure, 2 if it was called wrongly."""
+    parser = argparse.ArgumentParser(
+        "sensors-lake-restore",
+        description="Write the lake's ledger anew from its rows. Stop sensors-job and sensors-lake first.",
+        epilog=SHARED_OPTIONS,
+    )
+    parser.add_argument(
+        "--skip-to",
+        action="append",
+        default=[],
+        type=parse_place,
+        metavar="PARTITION=OFFSET",
+        help="give up the messages of a partition below an offset; for each partition that needs it",
+    )
+    options, others = parser.parse_known_args(arguments)
     return run_service(
         "sensors-lake-restore",
-        "Write the lake's ledger anew from its rows. Stop sensors-job first.",
+        "Write the ledger anew.",
         UpkeepSettings,
-        run_restore,
-        arguments,
+        partial(run_restore, dict(options.skip_to)),
+        others,
     )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from prometheus_client import Counter, Gauge
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from prometheus_client import CollectorRegistry
 
 
@@ -26,11 +28,22 @@ class LakeMetrics:
             registry=registry,
         )
         self._lag.set(float("nan"))
+        self._next = Gauge(
+            "sensors_lake_next_offset",
+            "The first offset of a partition that the lake has not got",
+            ["partition"],
+            registry=registry,
+        )
         self._finished = Gauge(
             "sensors_lake_last_batch_timestamp_seconds",
             "When the lake's last batch was committed",
             registry=registry,
         )
+
+    def offsets(self, offsets: Mapping[int, int]) -> None:
+        """Set the ledger's next offset of each partition."""
+        for partition, offset in offsets.items():
+            self._next.labels(partition).set(offset)
 
     def batch(self, rows: int) -> None:
         """Count a committed batch of `rows`."""

@@ -95,6 +95,7 @@ class LakeQuery:
         ledger = table.ledger()
         offsets = lake.starting_offsets(ledger.to if ledger else {}, self._topic, available)
         self._seen = offsets
+        self._metrics.offsets(offsets)
         self._tell_lag(available)
         log.info("the lake starts at its ledger's offsets", extra=fields(topic=self._topic, offsets=offsets))
         directory = Path(self._settings.run_directory) / "lake"
@@ -139,6 +140,7 @@ class LakeQuery:
             raise
         self._pause = self._lake.first_pause_seconds
         self._failing, self._state = False, "running"
+        self._metrics.offsets(run.start)
         self._metrics.batch(appended)
         log.info("appended to the lake", extra=fields(batch=batch_id, rows=appended, to=end))
 
