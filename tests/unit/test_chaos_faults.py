@@ -37,10 +37,14 @@ def test_the_way_in_is_not_frozen() -> None:
 def test_a_cut_is_between_tiers_that_talk() -> None:
     cuts = {fault.target: fault for fault in candidates("network cut", LAB)}
     assert set(cuts) == {
+        "apps from hdfs_datanodes",
+        "apps from hdfs_namenode",
         "apps from kafka",
         "apps from spark_master",
         "apps from spark_workers",
         "apps from timescaledb",
+        "hdfs_datanodes from hdfs_namenode",
+        "hdfs_namenode from spark_workers",
         "kafka from spark_workers",
         "spark_master from spark_workers",
         "spark_workers from timescaledb",

@@ -66,8 +66,11 @@ def test_a_debugged_service_is_the_same_program_below_a_debugger_on_the_loopback
     assert "PYDEVD" not in plain
 
 
-def test_every_python_service_of_ours_can_be_debugged(template: str) -> None:
-    assert sorted(rendered(template, debug=True)) == sorted(dev.ours(CATALOGUE))
+def test_every_python_service_of_ours_can_be_debugged() -> None:
+    schedules = rendered("{{ python_service_schedule }}", debug=True)
+    # A command that a timer starts has ended before anybody could attach.
+    daemons = [name for name, schedule in schedules.items() if not schedule]
+    assert sorted(daemons) == sorted(dev.ours(CATALOGUE))
 
 
 def test_the_debugger_is_installed_with_the_service_and_only_then() -> None:

@@ -23,20 +23,20 @@ CONTENTS = rendering.contents()
 TEMPLATES = {str(path.relative_to(rendering.ROOT / "roles")): path for path in rendering.templates()}
 
 WHEELS = {"path": "/cache/wheels", "key": "0" * 12}
+# Of role python_service; the Spark job is such a service too, and passes on what it has learned.
+SERVICE = {
+    "__python_service_artifact": WHEELS,
+    "__spark_job_artifact": WHEELS,
+    "__spark_job_software": {"rc": 0, "stdout": "4.1.3-00000000\nvenv-0000000000000000"},
+}
 
 # Variables that tasks give beyond defaults, vars and inventory (loops, registered results, set_fact): for a
 # role, or for one template or task. Each is rendered once with each of the list.
 REGISTERED: dict[str, list[dict[str, Any]]] = {
     "jvm_app": [{"__jvm_app_artifact": {"path": "/cache/kafka.tar", "sha256": "0" * 64, "key": "0" * 12}}],
     "kafka": [{"__kafka_wheels": WHEELS}],
-    # The Spark job is a service of this role too, and passes on what it has learned.
-    "python_service": [
-        {
-            "__python_service_artifact": WHEELS,
-            "__spark_job_artifact": WHEELS,
-            "__spark_job_software": {"rc": 0, "stdout": "4.1.3-00000000\nvenv-0000000000000000"},
-        }
-    ],
+    "python_service": [SERVICE],
+    "python_service/templates/command.j2": [SERVICE | {"item": "sensors-history"}],
     "hdfs/templates/site.xml.j2": [
         {"item": name} for name in ("core-site.xml", "hdfs-site.xml", "hadoop-policy.xml")
     ],
