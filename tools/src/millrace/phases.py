@@ -80,7 +80,8 @@ def where() -> str:
 def test(phases: Phases) -> None:
     """All tests: without nodes, then of a lab that a second run must leave as it is."""
     with phases.phase("check"):
-        stream_checked(["make", "--no-print-directory", "check"], cwd=ROOT)
+        # Two of its parts at a time, each part's output in one piece.
+        stream_checked(["make", "--no-print-directory", "-j2", "--output-sync=target", "check"], cwd=ROOT)
     up(phases)
     with phases.phase("second run changes nothing"):
         _bootstrap()
