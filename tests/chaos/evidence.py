@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import lake
 import probe
 import stored
 from verdict import Found, Seen
@@ -14,7 +15,9 @@ from verdict import Found, Seen
 from sensors_generator.aggregates import PERIODS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from verdict import Row
 
     from sensors_generator.stream import Item
 
@@ -75,6 +78,17 @@ def _published(
     own = set(sensors.sent)
     places = {(message["partition"], message["offset"]) for _, message in rejected}
     return found | {(place, "") for place in places & own}
+
+
+def lake_rows(begin: datetime, prefixes: Iterable[str]) -> dict[str, list[Row]]:
+    """Return what the lake has of sensors with these prefixes, a row each message, once it got there."""
+    lake.wait()
+    found: dict[str, list[Row]] = {prefix: [] for prefix in prefixes}
+    for when, sensor, kind, value, *place in lake.history("messages", begin, datetime.now(UTC), "test-*"):
+        prefix = sensor.rpartition("-")[0]
+        if prefix in found:
+            found[prefix].append((sensor, kind, when, value, (place[0], place[1])))
+    return found
 
 
 def wrong_minutes() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,14 +14,14 @@ import strikes
 import twins
 from report import Outcome
 from sending import Sender, gone
-from verdict import Verdict, absent, compare, expect
+from verdict import Verdict, absent, compare, compare_lake, expect
 
 from millrace import status
 from millrace.console import CommandError
 from sensors_generator.stream import Item, scenario, span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from faults import Fault
     from verdict import Expected, Place
@@ -52,6 +52,13 @@ def until(what: str, condition: Callable[[], object]) -> None:
     except AssertionError as error:
         message = f"{error}; the last command that failed: {said}"
         raise AssertionError(message) from None
+
+
+def judge_lake(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return the outcomes with their verdicts on the lake, which comes a minute later: so all at once."""
+    begin = min(reading.event_time for outcome in outcomes for reading in outcome.valid.values())
+    rows = evidence.lake_rows(begin, [outcome.prefix for outcome in outcomes])
+    return [replace(outcome, lake=compare_lake(outcome.valid, rows[outcome.prefix])) for outcome in outcomes]
 
 
 @dataclass
@@ -90,7 +97,9 @@ class Round:
                     self.sensors.sent = self.sensors.sent or self._acknowledged()
                     self.sensors.remove()
         sent, acknowledged = len(expected.sensors), len(self.sender.acknowledged)
-        return Outcome(fault, sent, acknowledged, recovery, verdict, others)
+        return Outcome(
+            fault, sent, acknowledged, recovery, verdict, others, self.sensors.prefix, expected.valid
+        )
 
     def _strike(self, strike: strikes.Strike, naive: list[twins.Twin]) -> float:
         """Send, strike and heal meanwhile; return the moment from which recovery counts."""

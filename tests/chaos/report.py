@@ -10,14 +10,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from faults import Fault
-    from verdict import Verdict
+    from verdict import Place, Verdict
+
+    from sensors_generator.reference import Reading
 
 HOW = "make chaos; rounds of one fault each while messages of a known seed are sent"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One round: `sent` counts messages in the topic, `recovery` is in seconds, `naive` by commits' order."""
+    """One round: `sent` counts messages in the topic, `recovery` is in seconds, `naive` by commits' order.
+
+    The lake is judged later: its rows of the sensors with `prefix` must be the messages `valid`.
+    """
 
     fault: Fault
     sent: int
@@ -25,29 +30,25 @@ class Outcome:
     recovery: float
     verdict: Verdict
     naive: Mapping[str, Verdict] = field(default_factory=dict)
+    prefix: str = ""
+    valid: Mapping[Place, Reading] = field(default_factory=dict)
+    lake: Verdict | None = None
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """Return a line for each round, and one for each naive sink beside it."""
+    """Return a line for each round, one for the lake after it, and one for each naive sink beside it."""
     heads = ["round", "fault", "target", "in topic", "acked", "lost", "doubled", "wrong", "recovery"]
     lines = [heads]
     for number, outcome in enumerate(outcomes, 1):
         seconds, seen = f"{outcome.recovery:.1f} s", outcome.verdict
         amounts = [outcome.sent, outcome.acknowledged, seen.lost, seen.doubled, seen.wrong]
         lines.append([str(number), outcome.fault.kind, outcome.fault.target, *map(str, amounts), seconds])
+        others = {f"naive sink, {order}": naive for order, naive in outcome.naive.items()}
+        if outcome.lake:
+            others = {"the lake": outcome.lake} | others
         lines += [
-            [
-                "",
-                "",
-                f"  naive sink, {order}",
-                "",
-                "",
-                str(naive.lost),
-                str(naive.doubled),
-                str(naive.wrong),
-                "",
-            ]
-            for order, naive in outcome.naive.items()
+            ["", "", f"  {name}", "", "", str(other.lost), str(other.doubled), str(other.wrong), ""]
+            for name, other in others.items()
         ]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     return "\n".join(
@@ -76,6 +77,10 @@ def figures(outcomes: Sequence[Outcome], seed: int) -> list[dict[str, Any]]:
             ("anything else wrong", [verdict.wrong for verdict in verdicts], "differences"),
         )
     ]
+    lakes = [outcome.lake for outcome in outcomes if outcome.lake]
+    if lakes:
+        runs = [lake.lost + lake.doubled + lake.wrong for lake in lakes]
+        found.append(total("chaos: lost, doubled or wrong in the lake", runs, "0", holds=not any(runs)))
     seconds = [round(outcome.recovery, 1) for outcome in outcomes]
     for name, value in (("median", median(seconds)), ("longest", max(seconds))):
         found.append(

@@ -13,10 +13,11 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+import lake
 import probe
 import twins
 from faults import plan
-from one_round import Round
+from one_round import Round, judge_lake
 from report import Outcome, bite, figures, table
 
 from millrace.console import MillraceError, flag, say
@@ -54,6 +55,15 @@ def run(rounds: int, seed: int, orders: tuple[str, ...]) -> list[str]:
                 for order, verdict in outcome.naive.items()
                 if not getattr(verdict, bite(order))
             ]
+        if outcomes and lake.there():
+            outcomes = judge_lake(outcomes)
+            bad += [
+                f"round {number}, the lake: {detail}"
+                for number, outcome in enumerate(outcomes, 1)
+                for detail in (outcome.lake.details if outcome.lake else ())
+            ]
+    except AssertionError as error:
+        bad.append(f"the lake: {error}")
     finally:
         # Also when somebody breaks it off: what was judged until then holds.
         if outcomes:

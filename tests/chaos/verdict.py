@@ -45,6 +45,8 @@ class Expected:
 
     stored: dict[Place, tuple[Reading, tuple[str, ...]]] = field(default_factory=dict)
     rejected: dict[Place, str] = field(default_factory=dict)
+    valid: dict[Place, Reading] = field(default_factory=dict)
+    """What the lake keeps: also repeated readings, and those that contradict another one."""
     sensors: dict[Place, str] = field(default_factory=dict)
     counts: dict[tuple[int, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0, 0]))
 
@@ -96,6 +98,8 @@ def expect(seen: Iterable[Seen], items: Sequence[Item], rules: Sequence[Rule]) -
         if judged.sensor_id:
             counts = expected.counts[message.place[0], judged.sensor_id]
             counts[_OUTCOMES.index(judged.outcome)] += 1
+        if judged.reading and (judged.outcome != "rejected" or judged.reason == "conflicting_value"):
+            expected.valid[message.place] = judged.reading
         if judged.outcome == "stored" and judged.reading:
             expected.stored[message.place] = (judged.reading, flags(judged.reading, rules))
         elif judged.reason:
@@ -154,6 +158,28 @@ def compare(expected: Expected, found: Found) -> Verdict:
         doubled[key] = max(doubled[key], sum(have) - sum(want))
     wrong += _derived(expected, found)
     return Verdict(lost.total(), doubled.total(), len(wrong), (*details, *wrong))
+
+
+def compare_lake(valid: Mapping[Place, Reading], rows: Iterable[Row]) -> Verdict:
+    """Hold the lake's rows, a message each, against the valid messages."""
+    there: dict[Place, list[Row]] = defaultdict(list)
+    for row in rows:
+        there[row[4]].append(row)
+    lost = sorted(set(valid) - set(there))
+    doubled = {
+        place: len(found) - (1 if place in valid else 0)
+        for place, found in sorted(there.items())
+        if len(found) > (1 if place in valid else 0)
+    }
+    wrong = [
+        f"{place}: in the lake as {row[:4]}"
+        for place, reading in valid.items()
+        for row in there.get(place, ())
+        if row[:4] != _row(reading)
+    ]
+    details = [f"{place}: not in the lake" for place in lost]
+    details += [f"{place}: in the lake {more} times too often" for place, more in doubled.items()]
+    return Verdict(len(lost), sum(doubled.values()), len(wrong), (*details, *wrong))
 
 
 def _row(reading: Reading) -> tuple[str, str, datetime, float]:

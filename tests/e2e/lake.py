@@ -21,6 +21,11 @@ Row = tuple[datetime, str, str, float, int, int]
 """Event time, sensor id, type, value, and the message's partition and offset."""
 
 
+def there() -> bool:
+    """Tell whether this environment has a lake: one without HDFS has none."""
+    return bool(probe.ENVIRONMENT.topology.members("hdfs_namenode"))
+
+
 def lake_metrics() -> dict[str, float]:
     """Return the lake's metrics of the job, by name and labels."""
     port = JOB.ports["http"].first

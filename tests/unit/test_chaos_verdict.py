@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from copy import deepcopy
 from dataclasses import asdict, replace
 
@@ -9,7 +10,7 @@ import pytest
 from chaos_stream import EXPECTED, ITEMS, NOW, SEEN, topic
 from faults import Fault
 from report import Outcome, figures, table
-from verdict import Expected, Found, Place, Verdict, absent, compare, expect
+from verdict import Expected, Found, Place, Row, Verdict, absent, compare, compare_lake, expect
 
 from sensors_generator.aggregates import PERIODS, aggregate
 from sensors_generator.reference import DEFAULT_RULES
@@ -201,3 +202,36 @@ def test_the_table_has_a_line_for_each_round_and_naive_sink(naive: dict[str, tup
     lines = table([outcome(3, 4, **naive)]).splitlines()
     assert lines[1].split() == ["1", "node", "killed", "db-1", "100", "99", "3", "4", "0", "12.3", "s"]
     assert len(lines) == 2 + len(naive)
+
+
+def test_the_lake_keeps_each_valid_message_also_repeated_and_conflicting_ones() -> None:
+    outcomes = Counter(ITEMS[seen.index].note for seen in SEEN if seen.place in EXPECTED.valid)
+    assert {"plain", "late", "duplicate", "conflicting"} == set(outcomes)
+    rows = kept()
+    assert compare_lake(EXPECTED.valid, rows) == Verdict(0, 0, 0, ())
+    assert compare_lake(EXPECTED.valid, rows[1:]).lost == 1
+    assert compare_lake(EXPECTED.valid, [*rows, rows[3], rows[3]]).doubled == 2
+    other = (*rows[0][:3], rows[0][3] + 0.01, rows[0][4])
+    assert compare_lake(EXPECTED.valid, [other, *rows[1:]]).wrong == 1
+    assert not compare_lake(EXPECTED.valid, [other, *rows[1:]]).clean
+
+
+def test_what_the_lake_has_of_an_invalid_message_is_one_too_many() -> None:
+    place = next(iter(set(EXPECTED.rejected) - set(EXPECTED.valid)))
+    verdict = compare_lake(EXPECTED.valid, [*kept(), (*kept()[0][:4], place)])
+    assert (verdict.lost, verdict.doubled, verdict.wrong) == (0, 1, 0)
+
+
+def kept() -> list[Row]:
+    """Return what a perfect lake has."""
+    return [
+        (reading.sensor_id, reading.type, reading.event_time, reading.value, place)
+        for place, reading in EXPECTED.valid.items()
+    ]
+
+
+def test_the_lake_is_told_below_its_round_and_among_the_figures() -> None:
+    rounds = [replace(outcome(), lake=Verdict(*numbers, ())) for numbers in ((0, 0, 0), (1, 2, 3))]
+    assert table(rounds).splitlines()[4].split() == ["the", "lake", "1", "2", "3"]
+    (figure,) = (figure for figure in figures(rounds, 1) if "lake" in figure["name"])
+    assert (figure["value"], figure["holds"], figure["runs"]) == (6, False, [0, 6])
