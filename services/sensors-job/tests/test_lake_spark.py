@@ -285,21 +285,21 @@ def test_two_jobs_that_append_the_same_are_found_and_the_view_stays_right(bench:
 
 def test_history_finds_a_period_of_one_sensor_sorted_and_each_reading_once(bench: Lake) -> None:
     for second in (3, 1, 2, 1, 4):
-        bench.send(0, second, float(second))
-        bench.send(1, second, float(second), sensor="t-2")
+        bench.send(0, second, float(second), sensor="h-1")
+        bench.send(1, second, float(second), sensor="h-2")
     bench.batch()
-    period = history.Period(NOON + timedelta(seconds=1), NOON + timedelta(seconds=4), "t-2")
+    period = history.Period(NOON + timedelta(seconds=1), NOON + timedelta(seconds=4), "h-2")
     found = list(history.lake_readings(bench.spark, bench.settings.name, period))
     assert [(reading.event_time - NOON).total_seconds() for reading in found] == [1.0, 2.0, 3.0]
     assert [reading[1:] for reading in found] == [
-        ("t-2", "temperature", 1.0, 1, 1),
-        ("t-2", "temperature", 2.0, 1, 2),
-        ("t-2", "temperature", 3.0, 1, 0),
+        ("h-2", "temperature", 1.0, 1, 6),
+        ("h-2", "temperature", 2.0, 1, 7),
+        ("h-2", "temperature", 3.0, 1, 5),
     ]
-    everyone = list(history.lake_readings(bench.spark, bench.settings.name, period._replace(sensor="t-*")))
-    assert [reading.sensor_id for reading in everyone] == ["t-1", "t-2"] * 3
+    both = list(history.lake_readings(bench.spark, bench.settings.name, period._replace(sensor="h-*")))
+    assert [reading.sensor_id for reading in both] == ["h-1", "h-2"] * 3
     sent = history.lake_readings(bench.spark, bench.settings.name, period, messages=True)
-    assert [reading.source_offset for reading in sent] == [1, 3, 2, 0]
+    assert [reading.source_offset for reading in sent] == [6, 8, 7, 5]
 
 
 def test_the_view_has_the_first_message_of_each_identity(bench: Lake) -> None:
