@@ -131,8 +131,18 @@ def test_the_recap_is_read_through_colours_and_only_at_the_end() -> None:
 
 
 def test_processes_that_changed_ended_or_stayed() -> None:
-    shown = "MainPID=12\nId=kafka.service\n\nMainPID=0\nId=ssh.service\n"
-    assert second_run.parse_processes(shown) == {"kafka.service": "12", "ssh.service": "0"}
+    shown = (
+        "MainPID=12\nId=kafka.service\nActiveState=active\nInvocationID=f0\n\n"
+        "MainPID=0\nId=ssh.service\nActiveState=inactive\nInvocationID=f1\n\n"
+        "Id=a.timer\nActiveState=active\nInvocationID=f2\n\n"
+        "Id=b.timer\nActiveState=inactive\nInvocationID=\n"
+    )
+    assert second_run.parse_processes(shown) == {
+        "kafka.service": "12",
+        "ssh.service": "0",
+        "a.timer": "f2",
+        "b.timer": "0",
+    }
     before = {("n", "a"): "1", ("n", "b"): "2", ("n", "c"): "3", ("n", "d"): "0"}
     after = {("n", "a"): "1", ("n", "b"): "22", ("n", "c"): "0"}
     assert second_run.differences(before, after) == [

@@ -10,6 +10,8 @@ from millrace.current import current_environment
 from millrace.paths import repo_root
 from millrace.phases import deploy_command
 
+PROPERTIES = ("Id", "ActiveState", "MainPID", "InvocationID")
+
 
 def recap(output: str) -> dict[str, tuple[int, int]]:
     """Parse Ansible's recap into {host: (changed, failed or unreachable)}."""
@@ -20,12 +22,17 @@ def recap(output: str) -> dict[str, tuple[int, int]]:
 
 
 def parse_processes(output: str) -> dict[str, str]:
-    """Parse `systemctl show -p Id -p MainPID` into {unit: process id}."""
+    """Parse `systemctl show` of PROPERTIES into {unit: its main process's id}; "0" for one that doesn't run.
+
+    A timer has no process: the id of its start stands for it.
+    """
     processes = {}
     for block in output.split("\n\n"):
         fields = dict(line.partition("=")[::2] for line in block.splitlines())
         if "Id" in fields:
-            processes[fields["Id"]] = fields.get("MainPID", "0")
+            running = fields.get("ActiveState") == "active"
+            started = fields.get("MainPID") or fields.get("InvocationID", "0")
+            processes[fields["Id"]] = started if running else "0"
     return processes
 
 
@@ -36,7 +43,7 @@ def processes() -> dict[tuple[str, str], str]:
     for name, node in loaded.topology.nodes.items():
         services = loaded.catalogue.services.values()
         units = sorted(service.unit for service in services if service.runs_on(node.groups))
-        shown = remote.run(name, ["systemctl", "show", "-p", "Id", "-p", "MainPID", "--", *units])
+        shown = remote.run(name, ["systemctl", "show", "-p", ",".join(PROPERTIES), "--", *units])
         found |= {(name, unit): pid for unit, pid in parse_processes(shown).items()}
     return found
 
