@@ -39,8 +39,9 @@ def _daemons(kind: str, environment: Environment) -> list[Fault]:
         Fault(kind, f"{service.name} on {node.name}", (node.name,), service.unit)
         for service in environment.catalogue.services.values()
         for node in _disposable(environment, service.group)
+        if service.is_daemon
         # Nobody could come in to thaw the daemon that lets people in.
-        if not (kind == "daemon frozen" and service.name == SHELL)
+        and not (kind == "daemon frozen" and service.name == SHELL)
     ]
 
 

@@ -16,7 +16,9 @@ def main_pid(node: str, unit: str) -> int:
     return int(remote.run_each({node: command})[node] or 0)
 
 
-@pytest.mark.parametrize("name", list(probe.ENVIRONMENT.catalogue.services))
+@pytest.mark.parametrize(
+    "name", [service.name for service in probe.ENVIRONMENT.catalogue.services.values() if service.is_daemon]
+)
 def test_a_killed_daemon_comes_back_and_readings_flow(name: str) -> None:
     service = probe.ENVIRONMENT.catalogue.services[name]
     node = probe.ENVIRONMENT.topology.members(service.group)[-1].name

@@ -77,6 +77,11 @@ class Service:
     optional: bool
     """Whether an environment may have no node for it."""
 
+    @property
+    def is_daemon(self) -> bool:
+        """Whether it has a process as long as its unit is active: a timer has none."""
+        return self.unit.endswith(".service")
+
     def runs_on(self, groups: Iterable[str]) -> bool:
         """Tell whether a node in these groups runs the service."""
         return self.group == EVERY_NODE or self.group in groups
