@@ -1,4 +1,4 @@
-"""The command line that all services share: `NAME --config FILE [--check]`."""
+"""The command line that all services and commands share: `NAME --config FILE [--check]`."""
 
 from __future__ import annotations
 
@@ -45,6 +45,16 @@ def run_service(
     `arguments` are the process's own unless given.
     """
     parser = argparse.ArgumentParser(prog=prog, description=description)
+    return run_command(parser, settings_type, lambda _options, *given: run(*given), arguments)
+
+
+def run_command(
+    parser: argparse.ArgumentParser,
+    settings_type: type[S],
+    run: Callable[[argparse.Namespace, S, threading.Event], int],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Do the same for a command with options of its own, which `parser` has and `run` gets first."""
     parser.add_argument("--config", type=Path, required=True, help="the settings, a JSON file")
     parser.add_argument("--check", action="store_true", help="only read the settings, then end")
     options = parser.parse_args(arguments)
@@ -57,7 +67,7 @@ def run_service(
         return 0
     setup_logging(settings.log_level)
     try:
-        return run(settings, stop_on_signals())
+        return run(options, settings, stop_on_signals())
     except Exception:
         log.exception("ended by an error")
         return 1

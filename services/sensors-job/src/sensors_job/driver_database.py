@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg2
 
+from sensors_job import kafka_source
 from sensors_job.database import transaction
 from sensors_job.rules import RuleSet, parse_rules
 
@@ -66,11 +67,7 @@ def starting_offsets(
             cursor.execute(_NEW, (topic, partition, earliest))
         cursor.execute(_READ, (topic,))
         ledger = {partition: offset for partition, offset in cursor.fetchall() if partition in available}
-    for partition, (earliest, end) in sorted(available.items()):
-        if not earliest <= ledger[partition] <= end:
-            message = (
-                f"{topic}/{partition}: the ledger's next offset is {ledger[partition]}, but the topic has "
-                f"{earliest} to {end}; see docs/exactly-once.md, 'When offsets are gone'"
-            )
-            raise OffsetError(message)
+    message = kafka_source.unreachable("ledger", topic, ledger, available)
+    if message is not None:
+        raise OffsetError(message)
     return ledger

@@ -12,13 +12,12 @@ import heapq
 import sys
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg2
 
 from millrace_common.logs import setup_logging
-from millrace_common.service import run_service
+from millrace_common.service import run_command
 from sensors_job import lake, lake_command
 from sensors_job.lake_command import UpkeepSettings
 
@@ -132,15 +131,12 @@ def lake_readings(
         yield Reading(event_time.astimezone(UTC), *others)
 
 
-def write(readings: Iterable[Reading]) -> int:
-    """Write readings as CSV with a header to standard output; return how many."""
+def write(readings: Iterable[Reading]) -> None:
+    """Write readings as CSV with a header to standard output."""
     out = csv.writer(sys.stdout, lineterminator="\n")
     out.writerow(Reading._fields)
-    count = 0
     for reading in readings:
         out.writerow([reading.event_time.isoformat(timespec="microseconds"), *reading[1:]])
-        count += 1
-    return count
 
 
 def run(period: Period, source: str, settings: UpkeepSettings, _stop: threading.Event) -> int:
@@ -159,12 +155,16 @@ def run(period: Period, source: str, settings: UpkeepSettings, _stop: threading.
     return 0
 
 
+def run_asked(options: argparse.Namespace, settings: UpkeepSettings, stop: threading.Event) -> int:
+    """Write what the command line asks for; return 0."""
+    return run(Period(options.begin, options.end, options.sensor), options.source, settings, stop)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command line, besides what all services have."""
     arguments = argparse.ArgumentParser(
         "sensors-history",
         description="Print readings as CSV, sorted by time, from the database and the lake.",
-        epilog=lake_command.SHARED_OPTIONS,
     )
     arguments.add_argument(
         "--sensor",
@@ -194,8 +194,4 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print readings; 1 on failure, 2 for a wrong command line or wrong settings."""
-    options, others = parser().parse_known_args(arguments)
-    period = Period(options.begin, options.end, options.sensor)
-    return run_service(
-        "sensors-history", "Print readings.", UpkeepSettings, partial(run, period, options.source), others
-    )
+    return run_command(parser(), UpkeepSettings, run_asked, arguments)

@@ -49,6 +49,22 @@ def source_options(settings: JobSettings, offsets: Mapping[int, int]) -> dict[st
     }
 
 
+def unreachable(
+    whose: str, topic: str, offsets: Mapping[int, int], available: Mapping[int, tuple[int, int]]
+) -> str | None:
+    """Return a line on the first of the next `offsets` that the topic does not have; None if it has all.
+
+    `available` maps each partition to its earliest offset and its end; `whose` names the ledger.
+    """
+    for partition, (earliest, end) in sorted(available.items()):
+        if not earliest <= offsets[partition] <= end:
+            return (
+                f"{topic}/{partition}: the {whose}'s next offset is {offsets[partition]}, but the topic has "
+                f"{earliest} to {end}; see docs/exactly-once.md, 'When offsets are gone'"
+            )
+    return None
+
+
 def available_offsets(
     jvm: Any,  # noqa: ANN401 - py4j has no types
     settings: KafkaSettings,

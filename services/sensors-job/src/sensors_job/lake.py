@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sensors_job import kafka_source
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -240,11 +242,7 @@ def starting_offsets(ledger: Offsets, topic: str, available: Mapping[int, tuple[
     offset lies outside.
     """
     begin = {partition: ledger.get(partition, earliest) for partition, (earliest, _) in available.items()}
-    for partition, (earliest, end) in sorted(available.items()):
-        if not earliest <= begin[partition] <= end:
-            message = (
-                f"{topic}/{partition}: the lake's next offset is {begin[partition]}, but the topic has "
-                f"{earliest} to {end}; see docs/exactly-once.md, 'When offsets are gone'"
-            )
-            raise LedgerError(message)
+    message = kafka_source.unreachable("lake", topic, begin, available)
+    if message is not None:
+        raise LedgerError(message)
     return begin

@@ -7,13 +7,12 @@ import logging
 from collections.abc import Mapping  # noqa: TC003 - load_config reads the annotations at run time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from millrace_common.config import setting
 from millrace_common.logs import fields
 from millrace_common.postgres import PostgresSettings  # noqa: TC001 - load_config reads the annotations
-from millrace_common.service import run_service
+from millrace_common.service import run_command
 from sensors_job import lake
 from sensors_job.config import LakeSettings  # noqa: TC001 - as above
 from sensors_job.lake_table import LakeTable
@@ -39,7 +38,6 @@ LOCAL = {
     "spark.driver.blockManager.port": "0",
     "spark.eventLog.enabled": "false",
 }
-SHARED_OPTIONS = "Besides: --config FILE, the settings, and --check, to read nothing but these."
 
 
 @dataclass(frozen=True)
@@ -132,11 +130,11 @@ def run(options: argparse.Namespace, settings: UpkeepSettings, _stop: threading.
     return 0
 
 
-def run_restore(skip_to: lake.Offsets, settings: UpkeepSettings, _stop: threading.Event) -> int:
+def run_restore(options: argparse.Namespace, settings: UpkeepSettings, _stop: threading.Event) -> int:
     """Write the ledger anew from the rows; return 0."""
     spark = build_session(settings, LOCAL)
     try:
-        offsets = LakeTable(spark, settings.lake, settings.topic).restore(skip_to)
+        offsets = LakeTable(spark, settings.lake, settings.topic).restore(dict(options.skip_to))
     finally:
         spark.stop()
     log.info("the lake's ledger was written anew", extra=fields(topic=settings.topic, offsets=offsets))
@@ -146,16 +144,13 @@ def run_restore(skip_to: lake.Offsets, settings: UpkeepSettings, _stop: threadin
 def main(arguments: list[str] | None = None) -> int:
     """Compact the lake's table and expire its old snapshots; 1 on failure, 2 if it was called wrongly."""
     parser = argparse.ArgumentParser(
-        "sensors-lake", description="Compact the lake and expire its old snapshots.", epilog=SHARED_OPTIONS
+        "sensors-lake", description="Compact the lake and expire its old snapshots."
     )
     parser.add_argument("--local", action="store_true", help="compute here, not on the Spark cluster")
     parser.add_argument(
         "--keep-hours", type=int, metavar="HOURS", help="how long snapshots are kept, over the settings' own"
     )
-    options, others = parser.parse_known_args(arguments)
-    return run_service(
-        "sensors-lake", "Compact and expire the lake.", UpkeepSettings, partial(run, options), others
-    )
+    return run_command(parser, UpkeepSettings, run, arguments)
 
 
 def parse_place(text: str) -> tuple[int, int]:
@@ -169,7 +164,6 @@ def restore(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         "sensors-lake-restore",
         description="Write the lake's ledger anew from its rows. Stop sensors-job and sensors-lake first.",
-        epilog=SHARED_OPTIONS,
     )
     parser.add_argument(
         "--skip-to",
@@ -179,11 +173,4 @@ def restore(arguments: list[str] | None = None) -> int:
         metavar="PARTITION=OFFSET",
         help="give up the messages of a partition below an offset; for each partition that needs it",
     )
-    options, others = parser.parse_known_args(arguments)
-    return run_service(
-        "sensors-lake-restore",
-        "Write the ledger anew.",
-        UpkeepSettings,
-        partial(run_restore, dict(options.skip_to)),
-        others,
-    )
+    return run_command(parser, UpkeepSettings, run_restore, arguments)
