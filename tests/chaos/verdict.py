@@ -98,8 +98,8 @@ def expect(seen: Iterable[Seen], items: Sequence[Item], rules: Sequence[Rule]) -
         if judged.sensor_id:
             counts = expected.counts[message.place[0], judged.sensor_id]
             counts[_OUTCOMES.index(judged.outcome)] += 1
-        if judged.reading and (judged.outcome != "rejected" or judged.reason == "conflicting_value"):
-            expected.valid[message.place] = judged.reading
+        if judged.kept:
+            expected.valid[message.place] = judged.kept
         if judged.outcome == "stored" and judged.reading:
             expected.stored[message.place] = (judged.reading, flags(judged.reading, rules))
         elif judged.reason:

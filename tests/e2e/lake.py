@@ -43,12 +43,6 @@ def next_offsets() -> dict[int, int]:
     }
 
 
-def ledger() -> dict[int, int]:
-    """Return the offsets that the database has come to, by partition."""
-    rows = probe.query(f"SELECT partition, next_offset FROM sensors.ledger WHERE topic = '{probe.TOPIC}'")  # noqa: S608 - our own text
-    return {row["partition"]: row["next_offset"] for row in rows}
-
-
 def history(source: str, begin: datetime, end: datetime, sensor: str | None = None) -> list[Row]:
     """Return what `make history` prints, as rows."""
     command = ["sudo", "sensors-history", "--source", source]
@@ -70,7 +64,7 @@ def history(source: str, begin: datetime, end: datetime, sensor: str | None = No
 
 def wait() -> dict[int, int]:
     """Wait until the lake has come to where the database is now; return how far it is."""
-    target = ledger()
+    target = probe.ledger()
 
     def there() -> bool:
         found = next_offsets()
@@ -85,7 +79,5 @@ def messages(items: Iterable[Item], places: Iterable[tuple[int, int]]) -> list[R
     return [
         (reading.event_time, reading.sensor_id, reading.type, reading.value, *place)
         for item, place in zip(items, places, strict=True)
-        # The database refuses a reading that contradicts another; the lake keeps both, its view the first.
-        if (item.expected.outcome != "rejected" or item.expected.reason == "conflicting_value")
-        and (reading := item.expected.reading)
+        if (reading := item.expected.kept)
     ]

@@ -117,6 +117,12 @@ def query(statement: str, database: str = sql.DATABASE) -> list[dict[str, Any]]:
     return sql.query(DATABASE, statement, database=database)
 
 
+def ledger() -> dict[int, int]:
+    """Return the offsets that the database has come to, by partition."""
+    rows = query(f"SELECT partition, next_offset FROM sensors.ledger WHERE topic = '{TOPIC}'")  # noqa: S608 - our own text
+    return {row["partition"]: row["next_offset"] for row in rows}
+
+
 def rules() -> tuple[Rule, ...]:
     """Return the enabled rules as the database has them, so that the oracle judges by the same."""
     rows = query(
@@ -197,9 +203,8 @@ class Sensors:
         last: dict[int, int] = {}
         for partition, offset in self.sent:
             last[partition] = max(offset, last.get(partition, -1))
-        rows = query(f"SELECT partition, next_offset FROM sensors.ledger WHERE topic = '{TOPIC}'")  # noqa: S608 - our own text
-        ledger = {row["partition"]: row["next_offset"] for row in rows}
-        return all(ledger.get(partition, 0) > offset for partition, offset in last.items())
+        passed = ledger()
+        return all(passed.get(partition, 0) > offset for partition, offset in last.items())
 
     def send(self, messages: Sequence[tuple[bytes | None, bytes | None]], rate: float = 1000) -> None:
         """Send messages that must all be taken, and remember their places."""

@@ -48,7 +48,7 @@ def test_a_wrong_role_lists_the_right_ones() -> None:
 
 def test_two_scenarios_run_side_by_side(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`large` ends only once `small` has begun, which is the last to begin."""
-    outcomes = scenarios.run(scenarios.chosen(""))
+    outcomes = scenarios.run(scenarios.chosen(""), scenarios.at_once())
     assert {role: outcome.status for role, outcome in outcomes.items()} == {
         "failing": 3,
         "large": 0,
@@ -63,7 +63,7 @@ def test_two_scenarios_run_side_by_side(repository: Path, capsys: pytest.Capture
 
 def test_one_at_a_time_starts_with_the_longest(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBS", "1")
-    scenarios.run(["failing", "small"])
+    scenarios.run(["failing", "small"], scenarios.at_once())
     assert (repository / "log").read_text().splitlines() == [
         "begin failing",
         "end failing",
@@ -73,7 +73,7 @@ def test_one_at_a_time_starts_with_the_longest(repository: Path, monkeypatch: py
 
 
 def test_a_scenario_alone_prints_as_it_is(repository: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert scenarios.run(["failing"])["failing"].status == 3
+    assert scenarios.run(["failing"], scenarios.at_once())["failing"].status == 3
     assert (repository / "log").exists()
     assert capfd.readouterr().out == "says test\n"
 

@@ -121,7 +121,7 @@ def test_molecule_starts_the_lab_again_that_it_could_stop_in_part_only(
     monkeypatch.setattr(phases, "_prepare", lambda _: None)
     monkeypatch.setattr(phases, "_millrace", millrace)
     monkeypatch.setattr(incus, "instances", lambda _: [instance("a")])
-    monkeypatch.setattr(scenarios, "run", lambda _: pytest.fail("a scenario was run"))
+    monkeypatch.setattr(scenarios, "run", lambda *_: pytest.fail("a scenario was run"))
     with pytest.raises(CommandError, match="a did not stop"):
         phases.molecule(Phases())
     assert called == ["image", "down", "start"]

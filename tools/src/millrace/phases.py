@@ -97,7 +97,7 @@ def test(phases: Phases) -> None:
 def molecule(phases: Phases) -> None:
     """Run the roles' scenarios, with the lab stopped meanwhile so that both fit the machine."""
     roles = scenarios.chosen(os.environ.get("ROLE", ""))
-    scenarios.at_once()
+    jobs = scenarios.at_once()
     _prepare(phases)
     _millrace("image")
     project = incus.project_name(environment())
@@ -107,7 +107,7 @@ def molecule(phases: Phases) -> None:
         if pause:
             _millrace("down")
         with phases.phase("scenarios"):
-            outcomes = scenarios.run(roles)
+            outcomes = scenarios.run(roles, jobs)
     finally:
         # Also a lab of which `down` stopped a part only.
         if pause:

@@ -74,8 +74,8 @@ def _scenario(role: str, *, alone: bool) -> Outcome:
     return Outcome(status, time.monotonic() - start)
 
 
-def run(roles: Sequence[str]) -> dict[str, Outcome]:
-    """Run the roles' scenarios, the longest first, and return their outcomes; print each as it comes.
+def run(roles: Sequence[str], jobs: int) -> dict[str, Outcome]:
+    """Run the roles' scenarios, `jobs` at a time, the longest first; return their outcomes, print each.
 
     After Ctrl-C none is begun any more; those that run got the signal too and are waited for.
     """
@@ -88,7 +88,7 @@ def run(roles: Sequence[str]) -> dict[str, Outcome]:
         outcomes[role] = _scenario(role, alone=False)
         say(f"<== molecule {role}: {outcomes[role]}")
 
-    pool = ThreadPoolExecutor(at_once())
+    pool = ThreadPoolExecutor(jobs)
     try:
         running: list[Future[None]] = [
             pool.submit(one, role) for role in sorted(roles, key=_extent, reverse=True)

@@ -63,6 +63,12 @@ class Verdict:
     reason: str | None = None
     reading: Reading | None = None
 
+    @property
+    def kept(self) -> Reading | None:
+        """What the lake keeps of it: also a reading that repeats or contradicts another one."""
+        valid = self.outcome != "rejected" or self.reason == "conflicting_value"
+        return self.reading if valid else None
+
 
 @dataclass(frozen=True)
 class Rule:
