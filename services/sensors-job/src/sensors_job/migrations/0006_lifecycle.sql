@@ -2,8 +2,8 @@
 -- sensors-lifecycle calls them (docs/data-lifecycle.md); its role can do this and nothing else.
 CREATE TABLE sensors.lifecycle (
     kind           text PRIMARY KEY CHECK (kind IN ('measurements', 'anomalies', 'sums_1m', 'sums_10m', 'sums_1h')),
-    compress_after interval CHECK (compress_after > INTERVAL '0'),
-    drop_after     interval CHECK (drop_after > INTERVAL '0')
+    compress_after interval CHECK (compress_after > INTERVAL '0' AND isfinite(compress_after)),
+    drop_after     interval CHECK (drop_after > INTERVAL '0' AND isfinite(drop_after))
 );
 COMMENT ON TABLE sensors.lifecycle IS 'one row for each hypertable of the schema; the ages are those of whole chunks';
 COMMENT ON COLUMN sensors.lifecycle.compress_after IS 'null: never; the Community edition alone can compress';
