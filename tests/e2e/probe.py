@@ -232,6 +232,8 @@ class Sensors:
             DELETE FROM sensors.measurements WHERE sensor_id LIKE '{self.prefix}-%';
             DELETE FROM sensors.anomalies WHERE sensor_id LIKE '{self.prefix}-%';
             DELETE FROM sensors.sums_1m WHERE sensor_id LIKE '{self.prefix}-%';
+            DELETE FROM sensors.sums_10m WHERE sensor_id LIKE '{self.prefix}-%';
+            DELETE FROM sensors.sums_1h WHERE sensor_id LIKE '{self.prefix}-%';
             DELETE FROM sensors.counts WHERE sensor_id LIKE '{self.prefix}-%';
             COMMIT;
             """,  # noqa: S608 - our own text

@@ -1,4 +1,4 @@
-"""The tests of the job's transaction, on a throw-away database of the real server, migrations applied."""
+"""The tests of the job's transaction and of the lifecycle's functions, on a throw-away database of the real server, migrations applied."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.lab
 
 OWNER = "sensors_owner"
 MIGRATIONS = paths.repo_root() / "services" / "sensors-job" / "src" / "sensors_job" / "migrations"
-TESTS = "services/sensors-job/tests/test_sink.py"
+TESTS = [f"services/sensors-job/tests/test_{name}.py" for name in ("sink", "lifecycle_database")]
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def tunnel(node: str, port: int) -> Iterator[int]:
         yield local
 
 
-def test_the_transaction_of_one_partition() -> None:
+def test_the_transaction_of_one_partition_and_the_functions_of_the_lifecycle() -> None:
     vault = secrets.read_vault(paths.state_dir() / "vault.yml", paths.vault_password_file())
     server = probe.ENVIRONMENT.catalogue.services["timescaledb"].ports["sql"].first
     with database() as name, tunnel(probe.DATABASE, server) as port:
@@ -78,7 +78,7 @@ def test_the_transaction_of_one_partition() -> None:
             "sslrootcert": str(paths.state_dir() / "pki" / "ca.crt"),
         }
         ran = subprocess.run(  # noqa: S603 - our own argv
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", TESTS],
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *TESTS],
             cwd=paths.repo_root(),
             env={**os.environ, "SENSORS_JOB_TEST_DATABASE": json.dumps(arguments)},
             capture_output=True,

@@ -50,7 +50,7 @@ def test_each_service_accepts_its_settings(
             status = command(json.loads(projects), entry)(["--config", str(config), "--check"])
             assert status == 0, capsys.readouterr().err
             checked.add(entry)
-    assert checked >= {"sensors-generator", "sensors-job", "sensors-lake", "sensors-relay"}
+    assert checked >= {"sensors-generator", "sensors-job", "sensors-lake", "sensors-lifecycle", "sensors-relay"}
 
 
 def unit(name: str) -> list[str]:
@@ -69,7 +69,9 @@ def unit(name: str) -> list[str]:
 
 
 def test_what_a_timer_starts_ends_by_itself_and_is_no_part_of_the_boot() -> None:
-    scheduled, daemon = unit("sensors-lake"), unit("sensors-job")
-    assert {"Type=oneshot", "Restart=no", "User=sensors-job"} <= set(scheduled)
-    assert {"[Install]", "RestartSec=2"}.isdisjoint(scheduled)
+    daemon = unit("sensors-job")
+    for name, user in (("sensors-lake", "sensors-job"), ("sensors-lifecycle", "sensors-lifecycle")):
+        scheduled = unit(name)
+        assert {"Type=oneshot", "Restart=no", f"User={user}"} <= set(scheduled)
+        assert {"[Install]", "RestartSec=2"}.isdisjoint(scheduled)
     assert {"Type=exec", "Restart=always", "[Install]"} <= set(daemon)
