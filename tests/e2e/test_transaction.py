@@ -1,4 +1,4 @@
-"""The tests of the job's transaction and of the lifecycle's functions, on a throw-away database of the real server, migrations applied."""
+"""The tests of what job and lifecycle do in the database, on a throw-away database of the real server."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import lifecycle_case
 import pytest
 
 pytest.importorskip("pyarrow", reason="pyarrow is on the nodes")
@@ -23,12 +24,13 @@ from prometheus_client import CollectorRegistry
 from pyspark.sql import SparkSession
 
 from millrace_common.config import parse_config
-from sensors_job import history, lake, lake_command
+from sensors_job import history, lake, lake_command, lifecycle_stores
 from sensors_job.config import JobSettings
 from sensors_job.job import SESSION
 from sensors_job.lake_metrics import LakeMetrics
 from sensors_job.lake_query import LakeQuery, QueryRun
 from sensors_job.lake_table import LakeTable
+from sensors_job.lifecycle import Chunk, Group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -300,6 +302,22 @@ def test_history_finds_a_period_of_one_sensor_sorted_and_each_reading_once(bench
     assert [reading.sensor_id for reading in both] == ["h-1", "h-2"] * 3
     sent = history.lake_readings(bench.spark, bench.settings.name, period, messages=True)
     assert [reading.source_offset for reading in sent] == [6, 8, 7, 5]
+
+
+def test_the_digests_are_those_of_the_database(bench: Lake) -> None:
+    ends = NOON + timedelta(hours=1, microseconds=-1)
+    for second, value in lifecycle_case.READINGS:
+        bench.send(0, second, value, sensor="d-1")
+        bench.send(0, second, value, sensor="d-1")
+    bench.send(0, 3600, 20.0, sensor="d-1")
+    bench.batch()
+    name = bench.settings.name
+    chunk = Chunk("measurements", NOON, NOON + timedelta(hours=1))
+    found = lifecycle_stores.lake_digests(bench.spark, name, chunk)
+    hour = int(NOON.timestamp())
+    assert found.pop(Group("d-1", "temperature", hour)) == lifecycle_case.DIGEST
+    assert {group.sensor_id for group in found} == {"t-1", "t-2"}
+    assert lifecycle_stores.lake_digests(bench.spark, name, chunk._replace(begin=ends, end=ends)) == {}
 
 
 def test_the_view_has_the_first_message_of_each_identity(bench: Lake) -> None:

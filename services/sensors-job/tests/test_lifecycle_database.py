@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import lifecycle_case
 import pytest
 
 if "SENSORS_JOB_TEST_DATABASE" not in os.environ:
@@ -171,6 +172,21 @@ def test_equal_values_in_two_hours_are_two_groups_and_a_swap_is_seen(old: Old, d
     assert {group for group in before if before[group] != after[group]} == {
         Group(old.sensor, "voltage", hour) for hour in sorted(hours)[:2]
     }
+
+
+def test_the_digests_are_those_of_the_lake(database: Database) -> None:
+    noon = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    execute(
+        "INSERT INTO sensors.measurements (event_time, sensor_id, type, value, source_partition, "
+        "source_offset, appended_at, weekday, hour, business_hours, rules_version) "
+        "SELECT %s + second * interval '1 second', 'd-1', 'temperature', value, 0, 0, now(), 1, 0, false, 1 "
+        "FROM unnest(%s::numeric[], %s::double precision[]) AS r (second, value) ON CONFLICT DO NOTHING",
+        noon,
+        # As texts: a number -0.0 would come without its sign.
+        *([str(item) for item in column] for column in zip(*lifecycle_case.READINGS, strict=True)),
+    )
+    found = database.digests(Chunk("measurements", noon, noon + timedelta(hours=1)))
+    assert found[Group("d-1", "temperature", int(noon.timestamp()))] == lifecycle_case.DIGEST
 
 
 def waiting(application: str) -> bool:
