@@ -44,9 +44,7 @@ if given["rows"]:
 spark.stop()
 """
 # Standard input is the script, so it is the wrapper's text that must be its own argument.
-WRAPPER = (
-    'eval "$(sed "s#/venv/bin/sensors-lake --config#/venv/bin/python - #" /usr/local/sbin/sensors-lake)"'
-)
+WRAPPER = 'eval "$(sed "s#/bin/sensors-lake --config#/bin/python -#" /usr/local/sbin/sensors-lake)"'
 
 
 def _run(**given: object) -> None:

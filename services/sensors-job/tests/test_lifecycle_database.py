@@ -175,18 +175,18 @@ def test_equal_values_in_two_hours_are_two_groups_and_a_swap_is_seen(old: Old, d
 
 
 def test_the_digests_are_those_of_the_lake(database: Database) -> None:
-    noon = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    begin = datetime(2026, 11, 21, 11, tzinfo=UTC)
     execute(
         "INSERT INTO sensors.measurements (event_time, sensor_id, type, value, source_partition, "
         "source_offset, appended_at, weekday, hour, business_hours, rules_version) "
         "SELECT %s + second * interval '1 second', 'd-1', 'temperature', value, 0, 0, now(), 1, 0, false, 1 "
         "FROM unnest(%s::numeric[], %s::double precision[]) AS r (second, value) ON CONFLICT DO NOTHING",
-        noon,
+        begin,
         # As texts: a number -0.0 would come without its sign.
         *([str(item) for item in column] for column in zip(*lifecycle_case.READINGS, strict=True)),
     )
-    found = database.digests(Chunk("measurements", noon, noon + timedelta(hours=1)))
-    assert found[Group("d-1", "temperature", int(noon.timestamp()))] == lifecycle_case.DIGEST
+    found = database.digests(Chunk("measurements", begin, begin + timedelta(hours=1)))
+    assert found[Group("d-1", "temperature", int(begin.timestamp()))] == lifecycle_case.DIGEST
 
 
 def waiting(application: str) -> bool:
