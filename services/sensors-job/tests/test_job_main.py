@@ -18,11 +18,10 @@ from millrace_common.config import parse_config
 from sensors_job import job, main
 from sensors_job.config import JobSettings
 from sensors_job.metrics import Metrics
+from sensors_job.sink import Target
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from sensors_job.sink import Target
 
 CONFIG: dict[str, Any] = {
     "kafka": {"bootstrap_servers": ["kafka-1:9092"], "security_protocol": "PLAINTEXT"},
@@ -146,10 +145,10 @@ def test_without_settings_of_a_lake_there_is_none(monkeypatch: pytest.MonkeyPatc
 
 
 def test_executors_get_plain_connection_arguments_that_no_text_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    handed: list[Target] = []
-    monkeypatch.setattr(job, "writer", handed.append)
+    made: list[Target] = []
+    monkeypatch.setattr(job, "Target", lambda *arguments: made.append(Target(*arguments)))
     job.Job(parse_config(CONFIG, JobSettings), Metrics())
-    (target,) = handed
+    (target,) = made
     assert target.database["application_name"] == "sensors-job"
     assert {type(value) for value in target.database.values()} <= {str, int}
     assert pickle.loads(pickle.dumps(target)) == target != replace(target, database={})  # noqa: S301 - our own

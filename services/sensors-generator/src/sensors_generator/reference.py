@@ -70,17 +70,22 @@ class Verdict:
         return self.reading if valid else None
 
 
+Profile = dict[tuple[str, str, int], tuple[float, float]]
+"""Sensor id, type and hour of the day (UTC) -> what is usual: centre and spread, in the unit of the type."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """An anomaly rule; the comparison is strict.
 
-    `sensor_id` None means every sensor of the type, `except_sensor_id` None that none is left out. A `*` at
-    the end of either stands for any rest.
+    An `unusual` one flags what is more than `threshold` spreads away from the centre of a profile, and
+    nothing where the profile is silent. `sensor_id` None means every sensor of the type, `except_sensor_id`
+    None that none is left out. A `*` at the end of either stands for any rest.
     """
 
     rule_id: str
     type: str
-    comparison: Literal["above", "below"]
+    comparison: Literal["above", "below", "unusual"]
     threshold: float
     severity: str
     sensor_id: str | None = None
@@ -90,6 +95,19 @@ class Rule:
         """Tell whether the rule judges this sensor, if the type is right."""
         wanted = self.sensor_id is None or _names(self.sensor_id, sensor_id)
         return wanted and not (self.except_sensor_id is not None and _names(self.except_sensor_id, sensor_id))
+
+    def crossed(self, reading: Reading, profile: Profile) -> float | None:
+        """Return the bound that a reading of the rule's type and sensors lies beyond; None if it does not."""
+        if self.comparison == "above":
+            return self.threshold if reading.value > self.threshold else None
+        if self.comparison == "below":
+            return self.threshold if reading.value < self.threshold else None
+        usual = profile.get((reading.sensor_id, reading.type, reading.event_time.hour))
+        if usual is None:
+            return None
+        centre, spread = usual
+        low, high = centre - self.threshold * spread, centre + self.threshold * spread
+        return low if reading.value < low else high if reading.value > high else None
 
 
 def _names(pattern: str, sensor_id: str) -> bool:
@@ -114,14 +132,16 @@ def is_sensor_id(text: str) -> bool:
     return _SENSOR_ID.fullmatch(text) is not None and text not in ("true", "false", "null")
 
 
-def flags(reading: Reading, rules: Iterable[Rule] = DEFAULT_RULES) -> tuple[str, ...]:
-    """Return the ids of the rules that flag `reading`."""
+def flags(
+    reading: Reading, rules: Iterable[Rule] = DEFAULT_RULES, profile: Profile | None = None
+) -> tuple[str, ...]:
+    """Return the ids of the rules that flag `reading`; `profile` is for the unusual ones."""
     return tuple(
         rule.rule_id
         for rule in rules
         if rule.type == reading.type
         and rule.concerns(reading.sensor_id)
-        and (reading.value > rule.threshold if rule.comparison == "above" else reading.value < rule.threshold)
+        and rule.crossed(reading, profile or {}) is not None
     )
 
 

@@ -41,6 +41,11 @@ def readings(seed: int, sensor_id: str, kind: str, anomaly_share: float) -> Iter
 
     `anomaly_share` (0 to 1) of them lie in the type's anomalous bands, all others in its calm one.
     """
+    return (value for value, _ in labelled(seed, sensor_id, kind, anomaly_share))
+
+
+def labelled(seed: int, sensor_id: str, kind: str, anomaly_share: float) -> Iterator[tuple[float, bool]]:
+    """Yield the same values as readings(), each with its label: whether it was made to be an anomaly."""
     profile = PROFILES[kind]
     rng = random.Random(f"{seed}/{sensor_id}")  # noqa: S311 - a signal, not a secret
     calm_low, calm_high = profile.calm
@@ -50,6 +55,7 @@ def readings(seed: int, sensor_id: str, kind: str, anomaly_share: float) -> Iter
         level += _PULL * (middle - level) + rng.gauss(0, profile.drift)
         level = min(max(level, calm_low), calm_high)
         value = min(max(level + rng.gauss(0, profile.noise), calm_low), calm_high)
-        if rng.random() < anomaly_share:
+        anomalous = rng.random() < anomaly_share
+        if anomalous:
             value = rng.uniform(*rng.choice(profile.strange))
-        yield round(value * STEPS) / STEPS
+        yield round(value * STEPS) / STEPS, anomalous

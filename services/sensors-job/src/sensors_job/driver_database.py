@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 _NEW = "INSERT INTO sensors.ledger (topic, partition, next_offset) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 _READ = "SELECT partition, next_offset FROM sensors.ledger WHERE topic = %s"
-_RULES = "SELECT version, rules FROM sensors.rule_versions ORDER BY version DESC LIMIT 1"
+_RULES = "SELECT version, rules, profile_version FROM sensors.rule_versions ORDER BY version DESC LIMIT 1"
 _BACKFILL = "SELECT sensors.backfill_sums()"
 
 
@@ -40,10 +40,10 @@ def read_rules(database: Mapping[str, Any]) -> RuleSet:
     return parse_rules(*row)
 
 
-def _newest(database: Mapping[str, Any]) -> tuple[int, Any] | None:
+def _newest(database: Mapping[str, Any]) -> tuple[int, Any, int | None] | None:
     with transaction(database, stages=False) as connection, connection.cursor() as cursor:
         cursor.execute(_RULES)
-        row: tuple[int, Any] | None = cursor.fetchone()
+        row: tuple[int, Any, int | None] | None = cursor.fetchone()
         return row
 
 

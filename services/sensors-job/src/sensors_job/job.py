@@ -87,7 +87,7 @@ class Job:
         self._database = settings.postgres.connect_arguments("sensors-job")
         self._plans = Plans(settings.limits, settings.types)
         topics = settings.topics
-        self._write = writer(Target(self._database, topics.measurements, topics.anomalies, topics.rejected))
+        self._target = Target(self._database, topics.measurements, topics.anomalies, topics.rejected)
         self._busy = threading.Lock()
         self._batch_started: float | None = None
         self._query: Any = None
@@ -141,9 +141,13 @@ class Job:
         rows = messages
         for columns in stages:
             rows = rows.selectExpr(*columns)
-        hours = self._settings.business_hours
-        rows = rows.selectExpr(*validation.sink_columns(hours, rules.version, anomaly_line(rules)))
-        return [row.asDict() for row in map_in_arrow(rows, self._write, STATS).collect()]
+        # Without a rule that goes by a profile the plan has nothing of them.
+        unusual, hours = rules.unusual, self._settings.business_hours
+        columns = validation.sink_columns(
+            hours, rules.version, anomaly_line(rules), unusual=unusual is not None
+        )
+        write = writer(self._target, unusual)
+        return [row.asDict() for row in map_in_arrow(rows.selectExpr(*columns), write, STATS).collect()]
 
     def failure(self) -> str | None:
         """Return why the query no longer runs, or None while it does."""

@@ -1,4 +1,4 @@
-"""Anomaly rules: data from the database, turned into one Spark SQL expression."""
+"""Anomaly rules: data from the database; those with a threshold are turned into one Spark SQL expression."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _COMPARISONS = {"above": ">", "below": "<"}
+UNUSUAL = "unusual"
+"""The comparison of a rule that goes by a profile (sensors_job.unusual)."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Flags readings of `type` beyond `threshold`.
+    """Flags readings of `type` beyond `threshold`, or UNUSUAL ones: so many spreads away from the centre.
 
     `sensor_id` is an id, or the beginning of ids and `*`, or None for every sensor; `except_sensor_id` names
     the sensors that are left out in the same way, None for none.
@@ -31,15 +33,29 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Unusual:
+    """The rules of one version that go by a profile, and the profile's version: what executors are handed."""
+
+    rules_version: int
+    profile_version: int
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True)
 class RuleSet:
     """The rules of one version; each reading and anomaly names the version that judged it."""
 
     version: int
     rules: tuple[Rule, ...]
+    """Those that compare with a threshold."""
+    unusual: Unusual | None = None
+    """None where no enabled rule goes by a profile, or there is no profile yet."""
 
 
-def parse_rules(version: int, rows: Iterable[Mapping[str, Any]]) -> RuleSet:
-    """Make a RuleSet of the `rules` in sensors.rule_versions; ValueError for an unknown comparison."""
+def parse_rules(
+    version: int, rows: Iterable[Mapping[str, Any]], profile_version: int | None = None
+) -> RuleSet:
+    """Make a RuleSet of a row of sensors.rule_versions; ValueError for an unknown comparison."""
     rules = tuple(
         Rule(
             rule_id=row["rule_id"],
@@ -53,11 +69,27 @@ def parse_rules(version: int, rows: Iterable[Mapping[str, Any]]) -> RuleSet:
         for row in rows
     )
     for rule in rules:
-        if rule.comparison not in _COMPARISONS:
-            known = ", ".join(_COMPARISONS)
+        if rule.comparison not in (*_COMPARISONS, UNUSUAL):
+            known = ", ".join((*_COMPARISONS, UNUSUAL))
             message = f"rule {rule.rule_id}: comparison {rule.comparison!r} is none of {known}"
             raise ValueError(message)
-    return RuleSet(version, rules)
+    thresholds = tuple(rule for rule in rules if rule.comparison != UNUSUAL)
+    others = tuple(rule for rule in rules if rule.comparison == UNUSUAL)
+    by_profile = Unusual(version, profile_version, others) if others and profile_version is not None else None
+    return RuleSet(version, thresholds, by_profile)
+
+
+def concerns(rule: Rule, sensor_id: str) -> bool:
+    """Tell whether `rule` judges this sensor, if the type is right: what condition() says in SQL."""
+    if rule.sensor_id is not None and not _names(rule.sensor_id, sensor_id):
+        return False
+    return rule.except_sensor_id is None or not _names(rule.except_sensor_id, sensor_id)
+
+
+def _names(pattern: str, sensor_id: str) -> bool:
+    if pattern.endswith("*"):
+        return sensor_id.startswith(pattern[:-1])
+    return sensor_id == pattern
 
 
 def _named(pattern: str) -> str:

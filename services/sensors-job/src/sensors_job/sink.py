@@ -18,10 +18,13 @@ import pyarrow.compute as pc
 from sensors_job import statements
 from sensors_job.copy_stream import copy_in
 from sensors_job.database import transaction
+from sensors_job.unusual import judge
 from sensors_job.validation import UNDECIDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from sensors_job.rules import Unusual
 
 STATS = (
     "partition int, first_offset long, next_offset long, stored long, duplicates long, rejected long, "
@@ -51,8 +54,11 @@ class UndecidedError(RuntimeError):
     """A message was neither accepted nor given a reason."""
 
 
-def writer(target: Target) -> Callable[[Iterator[Any]], Iterator[Any]]:
-    """Return the function for mapInArrow that writes a task's record batches and yields one row of STATS."""
+def writer(target: Target, unusual: Unusual | None = None) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    """Return the function for mapInArrow that writes a task's record batches and yields one row of STATS.
+
+    `unusual`: the rules that go by a profile, None without any.
+    """
 
     def write(batches: Iterator[Any]) -> Iterator[Any]:
         started = time.monotonic()
@@ -60,7 +66,7 @@ def writer(target: Target) -> Callable[[Iterator[Any]], Iterator[Any]]:
         if first is None:
             return
         partition = first.column("partition")[0].as_py()
-        task = PartitionTask(target, partition)
+        task = PartitionTask(target, partition, unusual)
         try:
             _check_decided(first)
             with transaction(target.database, stages=True) as connection, connection.cursor() as cursor:
@@ -89,10 +95,11 @@ def _check_decided(batch: Any) -> None:  # noqa: ANN401 - no types
 class PartitionTask:
     """The transaction of one partition: begin, write each record batch, finish; the caller commits."""
 
-    def __init__(self, target: Target, partition: int) -> None:
+    def __init__(self, target: Target, partition: int, unusual: Unusual | None = None) -> None:
         """Prepare for `partition`; nothing is read or written yet."""
         self._target = target
         self._partition = partition
+        self._unusual = unusual
         self._first = self._next = -1
         self._written = 0
         self._stored: Counter[str] = Counter()
@@ -122,7 +129,7 @@ class PartitionTask:
         inserted = self._measurements(cursor, batch)
         merged = inserted is not None
         names = self._names()
-        if copy_in(cursor, "stage_anomalies", batch.column("anomaly_line")):
+        if self._flag(cursor, batch):
             cursor.execute(statements.ANOMALIES, {**names, "merged": merged})
             self._anomalies += cursor.rowcount
         rejects = copy_in(cursor, "stage_rejects", batch.column("reject_line"))
@@ -189,6 +196,14 @@ class PartitionTask:
             message = f"{self._name}: got offset {first}, the ledger's next is {self._next}"
             raise LedgerError(message)
         return batch.slice(min(self._next - first, batch.num_rows))
+
+    def _flag(self, cursor: Any, batch: Any) -> bool:  # noqa: ANN401 - no types
+        """Stage what rules flag: by thresholds as Spark has it, the unusual here; False for nothing."""
+        columns = [batch.column("anomaly_line")]
+        if self._unusual is not None:
+            columns += judge(cursor, self._unusual).lines(batch)
+        staged = [copy_in(cursor, "stage_anomalies", column) for column in columns]
+        return any(staged)
 
     def _measurements(self, cursor: Any, batch: Any) -> int | None:  # noqa: ANN401 - no types
         """COPY the readings; where an identity repeats, merge them instead and return how many were new."""

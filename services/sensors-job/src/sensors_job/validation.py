@@ -176,12 +176,23 @@ def reject_line() -> str:
     )
 
 
-def sink_columns(hours: BusinessHours, rules_version: int, anomaly_line: str) -> Stage:
+def sink_columns(
+    hours: BusinessHours, rules_version: int, anomaly_line: str, *, unusual: bool = False
+) -> Stage:
     """Return the last projection: what the tasks get, as sensors_job.sink names it.
 
     key and value travel with accepted rows only, for those few that the database finds in conflict. minute is
-    where the reading's minute begins, in seconds since 1970; null, as type, for a rejected row.
+    where the reading's minute begins, in seconds since 1970; null, as type, for a rejected row. With
+    `unusual` come the columns that sensors_job.unusual judges by: reading, its hour (UTC), and facts, the
+    first fields of an anomaly's line.
     """
+    facts = "concat_ws('\\t', stamp, sensor_id, type, CAST(reading AS STRING), unit)"
+    judged = [
+        f"CASE WHEN reason IS NULL THEN {facts} END AS facts",
+        "CASE WHEN reason IS NULL THEN reading END AS reading",
+        # The session's zone is UTC.
+        "CASE WHEN reason IS NULL THEN hour(event_time) END AS hour",
+    ]
     return [
         "partition",
         "offset",
@@ -195,4 +206,5 @@ def sink_columns(hours: BusinessHours, rules_version: int, anomaly_line: str) ->
         "unix_millis(timestamp) AS appended_ms",
         "CASE WHEN reason IS NULL THEN type END AS type",
         "CASE WHEN reason IS NULL THEN unix_seconds(date_trunc('MINUTE', event_time)) END AS minute",
+        *(judged if unusual else []),
     ]

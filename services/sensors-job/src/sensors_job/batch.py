@@ -1,0 +1,141 @@
+"""The command `sensors-batch`: aggregates and profiles from the lake's whole past; docs/batch.md."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from millrace_common.logs import fields, setup_logging
+from millrace_common.service import run_service
+from sensors_job import lake_command
+from sensors_job.history import Period, parse_time
+from sensors_job.lake_command import UpkeepSettings
+from sensors_job.profile import Limits, learn, write
+from sensors_job.recompute import recompute
+
+if TYPE_CHECKING:
+    import threading
+
+log = logging.getLogger(__name__)
+
+DAY = timedelta(days=1)
+
+
+def parse_hour(text: str) -> datetime:
+    """Return a time at a whole hour; ValueError."""
+    time = parse_time(text)
+    if time != time.replace(minute=0, second=0, microsecond=0):
+        message = f"{text} is no whole hour"
+        raise ValueError(message)
+    return time
+
+
+def parse_day(text: str) -> datetime:
+    """Return the beginning of a day (UTC); ValueError."""
+    return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+
+
+def chosen_period(options: argparse.Namespace) -> Period:
+    """Return what --day or --from and --to name; ValueError where they name nothing."""
+    if options.day is not None:
+        if options.begin is not None or options.end is not None:
+            message = "give either --day or --from and --to"
+            raise ValueError(message)
+        return Period(options.day, options.day + DAY)
+    if options.begin is None:
+        message = "give --day or --from"
+        raise ValueError(message)
+    this_hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    period = Period(options.begin, options.end or this_hour)
+    if period.begin >= period.end:
+        message = f"nothing lies between {period.begin:%Y-%m-%dT%H:%MZ} and {period.end:%Y-%m-%dT%H:%MZ}"
+        raise ValueError(message)
+    return period
+
+
+def run_recompute(period: Period, settings: UpkeepSettings, _stop: threading.Event) -> int:
+    """Compare; return 1 if anything differs, or nothing could be compared."""
+    # Standard output is for the report.
+    setup_logging(settings.log_level, sys.stderr)
+    spark = lake_command.build_session(settings, lake_command.LOCAL)
+    try:
+        report = recompute(spark, settings, period)
+    finally:
+        spark.stop()
+    sys.stdout.writelines(f"{line}\n" for line in report.lines())
+    return 1 if report.different or not report.compared else 0
+
+
+def run_profile(options: argparse.Namespace, settings: UpkeepSettings, _stop: threading.Event) -> int:
+    """Learn a profile and write it; return 0, also where the lake has too little to learn from."""
+    end = datetime.now(UTC)
+    period, limits = Period(end - options.days * DAY, end), Limits(options.minimum, options.floor)
+    spark = lake_command.build_session(settings, None if options.cluster else lake_command.LOCAL)
+    try:
+        name = settings.lake.name
+        rows = learn(spark, name, period, limits) if spark.catalog.tableExists(name) else []
+    finally:
+        spark.stop()
+    learned = write(settings, rows, period, limits)
+    if learned is None:
+        log.info("no hour of any sensor has enough readings", extra=fields(minimum=limits.minimum))
+        return 0
+    sensors = {row.sensor_id for row in learned.rows}
+    told = {"version": learned.version, "sensors": len(sensors), "hours": len(learned.rows)}
+    log.info("wrote a profile", extra=fields(**told, unknown_sensors=len(learned.unknown)))
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    arguments = argparse.ArgumentParser("sensors-batch", description="Compute over the lake's whole past.")
+    # Here too, since the command for root gives it before all else.
+    arguments.add_argument("--config", required=True, metavar="FILE", help="the settings, a JSON file")
+    arguments.add_argument("--check", action="store_true", help="only read the settings, then end")
+    commands = arguments.add_subparsers(dest="command", required=True)
+    again = commands.add_parser(
+        "recompute", help="add up aggregates again and compare them with the database's"
+    )
+    again.add_argument("--day", type=parse_day, metavar="YYYY-MM-DD", help="a day (UTC)")
+    again.add_argument("--from", dest="begin", type=parse_hour, metavar="TIME", help="a whole hour, or a day")
+    again.add_argument(
+        "--to", dest="end", type=parse_hour, metavar="TIME", help="until before; this hour without it"
+    )
+    profile = commands.add_parser("profile", help="learn what is usual for each sensor at each hour")
+    profile.add_argument("--days", type=int, default=7, help="from the readings of so many days (7)")
+    profile.add_argument(
+        "--minimum", type=int, default=Limits.minimum, metavar="READINGS", help="that an hour needs in all"
+    )
+    profile.add_argument(
+        "--floor", type=float, default=Limits.floor, metavar="UNITS", help="the least spread of any sensor"
+    )
+    profile.add_argument("--cluster", action="store_true", help="compute on the Spark cluster, not here")
+    return arguments
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line says; 1 on failure or where aggregates differ, 2 if it was called wrongly."""
+    own = parser()
+    options = own.parse_args(arguments)
+    shared = ["--config", options.config, *(["--check"] if options.check else [])]
+    if options.command == "profile":
+        if options.days < 1 or options.minimum < 1 or not 0 < options.floor < float("inf"):
+            own.error("--days, --minimum and --floor must be more than nothing")
+        run = partial(run_profile, options)
+        return run_service("sensors-batch", "Learn a profile.", UpkeepSettings, run, shared)
+    try:
+        period = chosen_period(options)
+    except ValueError as error:
+        own.error(str(error))
+    run = partial(run_recompute, period)
+    return run_service("sensors-batch", "Compare aggregates.", UpkeepSettings, run, shared)
+
+
+def scheduled(arguments: list[str] | None = None) -> int:
+    """Learn a profile on the cluster, as the timer has it."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return main([*given, "profile", "--cluster"])
