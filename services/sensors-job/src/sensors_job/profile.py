@@ -59,6 +59,7 @@ def statement(table: str, limits: Limits) -> str:
     Medians come from counts of each value, of which there are few: sensors repeat themselves.
     """
     source = f"(SELECT * FROM {table} WHERE event_time >= :begin AND event_time < :end)"  # noqa: S608 - our own text
+    spread = f"greatest({NORMAL!r}D * percentile(abs(value - centre), 0.5, readings), {limits.floor!r}D)"
     return f"""
         WITH counted AS (
             SELECT sensor_id, type, hour(event_time) AS hour, value, count(*) AS readings
@@ -67,7 +68,7 @@ def statement(table: str, limits: Limits) -> str:
             SELECT sensor_id, type, hour, sum(readings) AS total, percentile(value, 0.5, readings) AS centre
             FROM counted GROUP BY ALL HAVING sum(readings) >= {limits.minimum})
         SELECT sensor_id, type, hour, first(total) AS readings, first(centre) AS centre,
-            greatest({NORMAL!r}D * percentile(abs(value - centre), 0.5, readings), {limits.floor!r}D) AS spread
+            {spread} AS spread
         FROM counted JOIN centres USING (sensor_id, type, hour)
         GROUP BY sensor_id, type, hour ORDER BY sensor_id, type, hour
     """  # noqa: S608 - our own text

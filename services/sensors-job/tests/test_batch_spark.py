@@ -1,0 +1,159 @@
+"""What sensors-batch asks the lake, on a real Spark with a real Iceberg, against plain oracles.
+
+Needs pyspark with the platform's jars (docs/exactly-once.md says how); without them it is skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("pyarrow", reason="pyarrow is on the nodes")
+pytest.importorskip("pyspark", reason="pyspark is on the nodes")
+if not list(Path(os.environ.get("SPARK_HOME", "/nowhere"), "jars").glob("iceberg-spark-runtime-*.jar")):
+    pytest.skip("SPARK_HOME names no Spark with Iceberg's jar", allow_module_level=True)
+
+from pyspark.sql import SparkSession
+
+from millrace_common.config import parse_config
+from sensors_generator.aggregates import PERIODS as ORACLE_PERIODS
+from sensors_generator.aggregates import aggregate
+from sensors_generator.reference import Reading
+from sensors_generator.usual import learn
+from sensors_job import lake, lake_command, profile, recompute, rules, sums, validation
+from sensors_job.config import DEFAULT_TYPES, BusinessHours, LakeSettings, Limits
+from sensors_job.history import Period
+from sensors_job.job import SESSION
+from sensors_job.lake_table import LakeTable
+from sensors_job.sums import Aggregate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# pyspark leaves the sockets to the garbage collector that it collects rows through.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:unclosed.*socket:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+LOCAL = {
+    "spark.master": "local[1]",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    # Compiling what then sees a few rows would take most of the time.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+TOPIC = "sensors.measurements"
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+PERIOD = Period(NOON, NOON + timedelta(hours=3))
+SENSORS = {"a-1": "temperature", "b": "voltage"}
+
+
+@pytest.fixture(scope="module")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Return a session of one slot, whose catalog lies in a temporary directory."""
+    settings = parse_config({"warehouse": tmp_path_factory.mktemp("lake").as_uri()}, LakeSettings)
+    conf = {**SESSION, **lake.session_conf(settings), **lake_command.SESSION, **LOCAL}
+    builder = SparkSession.builder.appName("test")
+    for key, value in conf.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+def stored() -> list[Reading]:
+    """Return readings around and in the period, some minutes dense, some empty, some values odd."""
+    rng = random.Random(20261121)  # noqa: S311 - a signal, not a secret
+    found = {}
+    for _ in range(900):
+        sensor = rng.choice(list(SENSORS))
+        second = rng.choice((rng.randrange(-600, 3 * 3600 + 600), rng.randrange(0, 300), 3599, 3600))
+        value = rng.choice((round(rng.gauss(20, 1), 2), rng.gauss(0, 1e-6), 1e9 * rng.random(), 20.0))
+        reading = Reading(sensor, SENSORS[sensor], value, NOON + timedelta(seconds=second, microseconds=1))
+        found.setdefault(reading.identity, reading)
+    return list(found.values())
+
+
+@pytest.fixture(scope="module")
+def table(spark: Any) -> str:  # noqa: ANN401 - pyspark
+    """Return a table with each reading, some repeated or contradicted, and others at offsets above."""
+    settings = parse_config(
+        {"warehouse": spark.conf.get("spark.sql.catalog.lake.warehouse"), "table": "batch.readings"},
+        LakeSettings,
+    )
+    written = LakeTable(spark, settings, TOPIC)
+    written.make()
+    rows = []
+    for number, reading in enumerate(stored()):
+        row = (reading.event_time, reading.sensor_id, reading.type)
+        rows.append((*row, reading.value, 0, 3 * number, NOON))
+        if number % 5 == 0:
+            rows.append((*row, reading.value + number % 2, 0, 3 * number + 1, NOON))
+    late = NOON + timedelta(minutes=7)
+    rows += [(late, "a-1", "temperature", 21.0, 0, 5000, NOON), (late, "b", "voltage", 230.0, 1, 3, NOON)]
+    schema = lake.SCHEMA.replace(" NOT NULL", "")
+    written.append(spark.createDataFrame(rows, schema), lake.Step({0: 0, 1: 0}, {0: 5001, 1: 4}, None))
+    return settings.name
+
+
+def test_aggregates_from_the_lake_are_those_of_the_oracle(spark: Any, table: str) -> None:  # noqa: ANN401 - pyspark
+    wanted = [reading for reading in stored() if PERIOD.begin <= reading.event_time < PERIOD.end]
+    assert 0 < len(wanted) < len(stored())
+    values = recompute.lake_values(spark, table, {0: 5000, 1: 3}, PERIOD)
+    added = dict(sums.add_up(values))
+    for period, seconds in sums.PERIODS.items():
+        found = {
+            (*series, datetime.fromtimestamp(bucket, UTC)): row
+            for series, minutes in added.items()
+            for bucket, row in sums.roll_up(minutes, {}, seconds).items()
+        }
+        expected = aggregate(((reading, 0) for reading in wanted), ORACLE_PERIODS[period])
+        assert found.keys() == expected.keys()
+        for key, row in expected.items():
+            # The oracle goes by all digits of a value, the database by 15: that much may differ.
+            assert found[key][:3] == Aggregate(**vars(row))[:3], key
+            assert found[key].mean == pytest.approx(row.mean, rel=1e-9, abs=1e-12), key
+            deviations = (found[key].deviation or 0.0), (row.deviation or 0.0)
+            assert deviations[0] == pytest.approx(deviations[1], rel=1e-6, abs=1e-12), key
+            assert (found[key].deviation is None) == (row.readings == 1), key
+
+
+def test_a_profile_is_that_of_the_oracle(spark: Any, table: str) -> None:  # noqa: ANN401 - pyspark
+    limits = profile.Limits(minimum=100, floor=3.0)
+    extra = [
+        Reading("a-1", "temperature", 21.0, NOON + timedelta(minutes=7)),
+        Reading("b", "voltage", 230.0, NOON + timedelta(minutes=7)),
+    ]
+    wanted = [r for r in [*stored(), *extra] if PERIOD.begin <= r.event_time < PERIOD.end]
+    found = profile.learn(spark, table, PERIOD, limits)
+    expected = learn(wanted, limits.minimum, limits.floor)
+    assert {row[:3]: (row.centre, row.spread) for row in found} == expected
+    everything = learn(wanted, 1, limits.floor)
+    assert 0 < len(expected) < len(everything), "an hour must be too thin, or this shows nothing"
+    assert {spread for _, spread in expected.values()} > {limits.floor}, "it must count in some hours alone"
+
+
+def test_the_columns_that_unusual_rules_judge_by_are_the_readings_own(spark: Any) -> None:  # noqa: ANN401 - pyspark
+    message = (
+        '{"sensor_id": "b", "type": "voltage", "value": 230.25, "unit": "V",'
+        ' "timestamp": "2026-11-21T19:59:59.999Z"}'
+    )
+    appended = datetime(2026, 11, 21, 20, tzinfo=UTC)
+    rows = spark.createDataFrame(
+        [(b"b", message.encode(), 0, 7, appended), (b"b", b"no reading", 0, 8, appended)],
+        "key BINARY, value BINARY, partition INT, offset BIGINT, timestamp TIMESTAMP",
+    )
+    for columns in validation.stages(Limits(), DEFAULT_TYPES):
+        rows = rows.selectExpr(*columns)
+    # The business hours' zone is no part of it.
+    hours = BusinessHours(zone="Asia/Tokyo")
+    line = rules.anomaly_line(rules.RuleSet(1, ()))
+    good, bad = rows.selectExpr(*validation.sink_columns(hours, 1, line, unusual=True)).collect()
+    assert (good.reading, good.hour, good.offset) == (230.25, 19, 7)
+    assert good.facts == "2026-11-21T19:59:59.999Z\tb\tvoltage\t230.25\tV"
+    assert (bad.reading, bad.hour, bad.facts) == (None, None, None)
