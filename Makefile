@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 ENV ?= lab
 PYTHON ?= python3
-export ENV NODE ROLE JOBS SERVICE TOPIC SENSOR FROM TO SOURCE LIMIT TAGS YES PURGE RECREATE WATCH ROUNDS SEED NAIVE
+export ENV NODE ROLE JOBS SERVICE TOPIC SENSOR DAY FROM TO SOURCE LIMIT TAGS YES PURGE RECREATE WATCH ROUNDS SEED NAIVE
 # The bootstrap and the long verbs start before .venv exists, so they need nothing but Python's standard library.
 STDLIB := PYTHONPATH=tools/src PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m
 MILLRACE := .venv/bin/millrace
@@ -37,7 +37,7 @@ smoke: tools ## Wait until every service is healthy and readings are being store
 	@$(MILLRACE) smoke
 
 ##@ Everyday
-.PHONY: status footprint ssh logs psql history consume produce restart diff dev
+.PHONY: status footprint ssh logs psql history batch consume produce restart diff dev
 status: tools ## Nodes, services, readings a second, lag, rows, anomalies, rejects (WATCH=10 repeats it)
 	@$(MILLRACE) status
 footprint: tools ## Memory (PSS) and processor time of each service, measured for SECONDS=60
@@ -50,6 +50,8 @@ psql: tools ## psql on the database
 	@$(MILLRACE) psql
 history: tools ## Print readings as CSV, from the database and the lake: SENSOR=temperature-1 FROM=2026-11-20 TO=now
 	@$(MILLRACE) history
+batch: tools ## Add up a day's aggregates again from the lake and compare them with the database's: DAY=2026-11-20
+	@$(MILLRACE) batch
 consume: tools ## Print a topic's messages: TOPIC=sensors.measurements
 	@$(MILLRACE) consume '$(TOPIC)'
 produce: tools ## Send the lines of standard input to a topic: TOPIC=sensors.measurements

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.lab
 
 OWNER = "sensors_owner"
 MIGRATIONS = paths.repo_root() / "services" / "sensors-job" / "src" / "sensors_job" / "migrations"
-TESTS = [f"services/sensors-job/tests/test_{name}.py" for name in ("sink", "lifecycle_database")]
+TESTS = [f"services/sensors-job/tests/test_{name}.py" for name in ("sink", "lifecycle_database", "batch_database")]
 
 
 @contextmanager

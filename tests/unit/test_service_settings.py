@@ -50,7 +50,7 @@ def test_each_service_accepts_its_settings(
             status = command(json.loads(projects), entry)(["--config", str(config), "--check"])
             assert status == 0, capsys.readouterr().err
             checked.add(entry)
-    ours = {"generator", "job", "lake", "lifecycle", "relay"}
+    ours = {"generator", "job", "lake", "lifecycle", "profile", "relay"}
     assert checked >= {f"sensors-{name}" for name in ours}
 
 

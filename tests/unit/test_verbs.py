@@ -181,6 +181,16 @@ def test_history_hands_on_what_was_asked_for_and_no_more(monkeypatch: pytest.Mon
     assert narrowed.endswith("sudo sensors-history --sensor temperature-1 --from '2026-11-20 12:00'")
 
 
+def test_batch_hands_on_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    became: list[Sequence[str]] = []
+    monkeypatch.setattr(remote, "become", became.append)
+    for variable in verbs.BATCH_OPTIONS.values():
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("DAY", "2026-11-20")
+    verbs.batch_main([])
+    assert became[0][-1].endswith("sudo sensors-batch recompute --day 2026-11-20")
+
+
 def watched(monkeypatch: pytest.MonkeyPatch, watch: str) -> list[float]:
     """Let WATCH be this and return the pauses after each page, of which the third is interrupted."""
     pauses: list[float] = []

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("millrace.verbs:logs_main", "follow the journal of a service on all its nodes"),
     "psql": ("millrace.verbs:psql_main", "open psql on the database"),
     "history": ("millrace.verbs:history_main", "print readings as CSV, from the database and the lake"),
+    "batch": ("millrace.verbs:batch_main", "add up aggregates again from the lake and compare them"),
     "consume": ("millrace.verbs:consume_main", "print a topic's messages as they come"),
     "produce": ("millrace.verbs:produce_main", "send each line of standard input to a topic"),
     "restart": ("millrace.verbs:restart_main", "restart a service node by node, waiting for health"),

@@ -1,4 +1,4 @@
-"""Everyday commands on a running environment: logs, psql, history, consume, produce, restart, diff."""
+"""Everyday commands on a running environment: logs, psql, history, batch, consume, produce, restart, diff."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 KAFKA_CLI = "/usr/local/bin/kafka-cli"
 # The options of sensors-history (services/sensors-job), and the variables of `make` that give them.
 HISTORY_OPTIONS = {"--sensor": "SENSOR", "--from": "FROM", "--to": "TO", "--source": "SOURCE"}
+# And those of sensors-batch recompute.
+BATCH_OPTIONS = {"--day": "DAY", "--from": "FROM", "--to": "TO"}
 
 
 def playbook(name: str, *options: str) -> list[str]:
@@ -82,8 +84,16 @@ def produce_main(argv: list[str]) -> NoReturn:
 
 def history_main(_argv: list[str]) -> NoReturn:
     """Print readings as CSV from database and lake (SOURCE=: one of them), of SENSOR=, FROM= and TO=."""
-    command = ["sudo", "sensors-history"]
-    for option, variable in HISTORY_OPTIONS.items():
+    _on_apps(["sudo", "sensors-history"], HISTORY_OPTIONS)
+
+
+def batch_main(_argv: list[str]) -> NoReturn:
+    """Add up the aggregates of DAY= (or FROM= and TO=) from the lake and compare them with those stored."""
+    _on_apps(["sudo", "sensors-batch", "recompute"], BATCH_OPTIONS)
+
+
+def _on_apps(command: list[str], options: dict[str, str]) -> NoReturn:
+    for option, variable in options.items():
         if value := os.environ.get(variable):
             command += [option, value]
     node = current_environment().topology.members("apps")[0].name

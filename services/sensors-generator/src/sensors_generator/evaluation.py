@@ -140,3 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
     for line in table(plan):
         sys.stdout.write(f"{line}\n")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

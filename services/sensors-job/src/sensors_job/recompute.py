@@ -109,11 +109,10 @@ def _text(aggregate: Aggregate | None) -> str:
 
 
 class Kept:
-    """The database's side, as it was at one moment: a read-only transaction that sees no later one."""
+    """The database's side, in one transaction."""
 
     def __init__(self, connection: Any, topic: str, period: Period) -> None:  # noqa: ANN401 - no types
-        """Begin; `connection` is psycopg2's, without a transaction under way."""
-        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        """Prepare; `connection` is psycopg2's."""
         self._connection = connection
         self._values = {"topic": topic, "begin": period.begin, "end": period.end}
 
@@ -224,6 +223,8 @@ def recompute(spark: Any, settings: UpkeepSettings, period: Period) -> Report:  
     connection = psycopg2.connect(
         **settings.postgres.connect_arguments("sensors-batch"), options="-c timezone=UTC -c jit=off"
     )
+    # All of it as it is at one moment, however long this takes.
+    connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
     with closing(connection):
         database = Kept(connection, settings.topic, period)
         offsets = both(ledger.to, database.ledger()) if ledger else {}
