@@ -1,4 +1,4 @@
-"""Profiles and how good rules are by the generator's own labels: the figures of docs/batch.md, and their parts."""
+"""Profiles, and how good rules are by the generator's own labels: the figures of docs/batch.md."""
 
 from __future__ import annotations
 
