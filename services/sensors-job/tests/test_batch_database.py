@@ -252,6 +252,15 @@ def test_the_lake_is_compared_with_the_database(sensor: str) -> None:
     }
 
 
+def test_digits_count_as_far_as_postgresql_reads_them(sensor: str) -> None:
+    # The deviation of such values is all in their last digits; the third has more than 15.
+    near = (1.00000000000001, 1.00000000000003, 1.0000000000000004)
+    store(sensor, 0, *near, at=ELEVEN, extra=False)
+    values = [Repeated(sensor, "voltage", int(ELEVEN.timestamp()), value, 1) for value in near]
+    report = contrast(sensor, values)
+    assert (report.compared, report.different) == (True, False), list(report.lines())
+
+
 def test_aggregates_that_are_wrong_in_the_database_are_found(sensor: str) -> None:
     store(sensor, 0, 1.25, 230.0, at=ELEVEN, extra=False)
     minute = int(ELEVEN.timestamp())
