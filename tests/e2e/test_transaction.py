@@ -25,7 +25,8 @@ pytestmark = pytest.mark.lab
 
 OWNER = "sensors_owner"
 MIGRATIONS = paths.repo_root() / "services" / "sensors-job" / "src" / "sensors_job" / "migrations"
-TESTS = [f"services/sensors-job/tests/test_{name}.py" for name in ("sink", "lifecycle_database", "batch_database")]
+TESTED = ("sink", "lifecycle_database", "batch_database")
+TESTS = [f"services/sensors-job/tests/test_{name}.py" for name in TESTED]
 
 
 @contextmanager

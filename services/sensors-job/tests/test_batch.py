@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 START = int(NOON.timestamp())
+CONFIG = {
+    "lake": {"warehouse": "hdfs://spark-1:8020/lake"},
+    "postgres": {"host": "d", "database": "s", "username": "u", "ca_file": "/ca.crt", "password": "p"},
+}
 ROW = Aggregate(3, 1.0, 2.0, 1.5, 0.5, 1)
 READINGS = st.lists(
     st.tuples(
@@ -141,7 +146,7 @@ def test_a_report_says_what_differs_and_what_was_left_out() -> None:
 
 
 def options(*words: str) -> Any:  # noqa: ANN401 - argparse's namespace
-    return batch.parser().parse_args(["--config", "c", "recompute", *words])
+    return batch.parser().parse_args(["recompute", *words])
 
 
 def test_a_day_is_utcs_and_hours_are_whole() -> None:
@@ -171,9 +176,14 @@ def test_a_day_is_utcs_and_hours_are_whole() -> None:
         [],
     ],
 )
-def test_a_wrong_question_is_told_before_anything_is_read(tmp_path: Path, words: list[str]) -> None:
+def test_a_wrong_question_is_told_before_anything_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
+) -> None:
+    monkeypatch.setattr(batch.lake_command, "build_session", lambda *_: pytest.fail("it has begun"))
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(CONFIG), encoding="utf-8")
     with pytest.raises(SystemExit, match="2"):
-        batch.main(["--config", str(tmp_path / "absent.json"), *words])
+        batch.main(["--config", str(config), *words])
 
 
 @pytest.mark.parametrize(("differs", "compared", "status"), [(0, 5, 0), (1, 5, 1), (0, 0, 1)])

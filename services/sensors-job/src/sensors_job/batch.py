@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from millrace_common.logs import fields, setup_logging
-from millrace_common.service import run_service
+from millrace_common.service import run_command
 from sensors_job import lake_command
 from sensors_job.history import Period, parse_time
 from sensors_job.lake_command import UpkeepSettings
@@ -37,6 +37,22 @@ def parse_hour(text: str) -> datetime:
 def parse_day(text: str) -> datetime:
     """Return the beginning of a day (UTC); ValueError."""
     return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+
+
+def parse_count(text: str) -> int:
+    """Return a whole number of 1 or more; ValueError."""
+    if (count := int(text)) < 1:
+        message = f"{text} is less than 1"
+        raise ValueError(message)
+    return count
+
+
+def parse_spread(text: str) -> float:
+    """Return a finite number above 0; ValueError."""
+    if not 0 < (spread := float(text)) < float("inf"):
+        message = f"{text} is no spread"
+        raise ValueError(message)
+    return spread
 
 
 def chosen_period(options: argparse.Namespace) -> Period:
@@ -91,11 +107,8 @@ def run_profile(options: argparse.Namespace, settings: UpkeepSettings, _stop: th
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
+    """Return the command line, besides what all services have."""
     arguments = argparse.ArgumentParser("sensors-batch", description="Compute over the lake's whole past.")
-    # Here too, since the command for root gives it before all else.
-    arguments.add_argument("--config", required=True, metavar="FILE", help="the settings, a JSON file")
-    arguments.add_argument("--check", action="store_true", help="only read the settings, then end")
     commands = arguments.add_subparsers(dest="command", required=True)
     again = commands.add_parser(
         "recompute", help="add up aggregates again and compare them with the database's"
@@ -106,33 +119,45 @@ def parser() -> argparse.ArgumentParser:
         "--to", dest="end", type=parse_hour, metavar="TIME", help="until before; this hour without it"
     )
     profile = commands.add_parser("profile", help="learn what is usual for each sensor at each hour")
-    profile.add_argument("--days", type=int, default=7, help="from the readings of so many days (7)")
+    profile.add_argument("--days", type=parse_count, default=7, help="from the readings of so many days (7)")
     profile.add_argument(
-        "--minimum", type=int, default=Limits.minimum, metavar="READINGS", help="that an hour needs in all"
+        "--minimum",
+        type=parse_count,
+        default=Limits.minimum,
+        metavar="READINGS",
+        help="that an hour needs in all",
     )
     profile.add_argument(
-        "--floor", type=float, default=Limits.floor, metavar="UNITS", help="the least spread of any sensor"
+        "--floor",
+        type=parse_spread,
+        default=Limits.floor,
+        metavar="UNITS",
+        help="the least spread of any sensor",
     )
     profile.add_argument("--cluster", action="store_true", help="compute on the Spark cluster, not here")
     return arguments
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Do what the command line says; 1 on failure or where aggregates differ, 2 if it was called wrongly."""
-    own = parser()
-    options = own.parse_args(arguments)
-    shared = ["--config", options.config, *(["--check"] if options.check else [])]
+def run(
+    own: argparse.ArgumentParser,
+    options: argparse.Namespace,
+    settings: UpkeepSettings,
+    stop: threading.Event,
+) -> int:
+    """Do what the command line, which `own` has read, asks for; SystemExit(2) where that names no period."""
     if options.command == "profile":
-        if options.days < 1 or options.minimum < 1 or not 0 < options.floor < float("inf"):
-            own.error("--days, --minimum and --floor must be more than nothing")
-        run = partial(run_profile, options)
-        return run_service("sensors-batch", "Learn a profile.", UpkeepSettings, run, shared)
+        return run_profile(options, settings, stop)
     try:
         period = chosen_period(options)
     except ValueError as error:
         own.error(str(error))
-    run = partial(run_recompute, period)
-    return run_service("sensors-batch", "Compare aggregates.", UpkeepSettings, run, shared)
+    return run_recompute(period, settings, stop)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line says; 1 on failure or where aggregates differ, 2 if it was called wrongly."""
+    own = parser()
+    return run_command(own, UpkeepSettings, partial(run, own), arguments)
 
 
 def scheduled(arguments: list[str] | None = None) -> int:
