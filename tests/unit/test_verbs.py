@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from millrace import cli, console, incus, lab, phases, remote, scenarios, sql, ssh, status, verbs
+from millrace import cli, console, durations, incus, lab, phases, remote, scenarios, sql, ssh, status, verbs
 from millrace.console import CommandError, MillraceError, Phases
 from millrace.incus import Instance
 from millrace.topology import Network, Node, Topology
@@ -127,9 +127,12 @@ def test_molecule_starts_the_lab_again_that_it_could_stop_in_part_only(
     assert called == ["image", "down", "start"]
 
 
-def test_an_interrupted_verb_ends_with_its_durations(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_an_interrupted_verb_ends_with_its_durations_and_records_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    durations.path().parent.mkdir(parents=True)
+
     def interrupted(phases_: Phases) -> None:
         with phases_.phase("deploy"):
             raise KeyboardInterrupt
@@ -138,6 +141,9 @@ def test_an_interrupted_verb_ends_with_its_durations(
     assert phases.main(["up"]) == console.INTERRUPTED
     assert "make up: interrupted" in (said := capsys.readouterr().out)
     assert "deploy" in said
+    (run,) = durations.recorded()
+    assert (run.verb, run.status, list(run.phases)) == ("up", console.INTERRUPTED, ["deploy"])
+    assert run.seconds >= run.phases["deploy"] >= 0
 
 
 def test_an_interrupted_command_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from datetime import UTC, datetime
 
-from millrace import incus, scenarios
+from millrace import durations, incus, scenarios
 from millrace.console import INTERRUPTED, MillraceError, Phases, say, stream_checked
 from millrace.paths import cache_dir, environment, environments, repo_root, state_dir
 
@@ -130,6 +132,8 @@ def main(argv: list[str]) -> int:
         return 2
     phases = Phases()
     status = 0
+    start, when = durations.starting_point(), datetime.now(UTC).isoformat(timespec="seconds")
+    began = time.monotonic()
     try:
         VERBS[argv[0]](phases)
         if argv[0] == "up":
@@ -141,6 +145,9 @@ def main(argv: list[str]) -> int:
         say(f"make {argv[0]}: interrupted")
         status = INTERRUPTED
     if phases.durations:
+        seconds = time.monotonic() - began
+        commit = durations.commit()
+        durations.record(durations.Run(argv[0], start, when, commit, status, seconds, phases.durations))
         say(f"{argv[0]}: {'done' if status == 0 else 'FAILED'}")
         say(phases.summary())
     return status
