@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 ENV ?= lab
 PYTHON ?= python3
-export ENV NODE ROLE JOBS SERVICE TOPIC SENSOR DAY FROM TO SOURCE LIMIT TAGS YES PURGE RECREATE WATCH ROUNDS SEED NAIVE
+export ENV NODE ROLE JOBS SERVICE TOPIC SENSOR DAY FROM TO SOURCE LIMIT TAGS YES PURGE RECREATE WATCH ROUNDS SEED NAIVE PARTS ROWS
 # The bootstrap and the long verbs start before .venv exists, so they need nothing but Python's standard library.
 STDLIB := PYTHONPATH=tools/src PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m
 MILLRACE := .venv/bin/millrace
@@ -76,7 +76,7 @@ clean: ## Remove what was built in this clone (tool environment, linters' caches
 	@find . -name __pycache__ -prune -exec rm -rf {} + -o -name '*.egg-info' -prune -exec rm -rf {} +
 
 ##@ Tests
-.PHONY: check check-lint check-types check-roles check-terraform check-unit test chaos molecule
+.PHONY: check check-lint check-types check-roles check-terraform check-unit test chaos bench molecule
 check: check-lint check-types check-terraform check-unit check-roles ## All that needs no node (`make -k check` goes on after a failure)
 check-lint: tools
 	@$(MILLRACE) validate
@@ -87,7 +87,7 @@ check-lint: tools
 check-types: tools
 	MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) .venv/bin/mypy tools/src tests/unit
 	cd tests/testinfra && ../../.venv/bin/mypy .
-	@for tests in tests/e2e tests/chaos; do echo "mypy $$tests"; \
+	@for tests in tests/e2e tests/chaos tests/bench; do echo "mypy $$tests"; \
 	  (cd $$tests && MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) ../../.venv/bin/mypy .); done
 	cd ansible && ../.venv/bin/mypy plugins/filter plugins/inventory plugins/modules vault_password.py
 	@for service in services/*/; do echo "mypy $$service"; \
@@ -99,12 +99,14 @@ check-terraform: tools
 	@$(TERRAFORM_ENV) $(TERRAFORM) -chdir=terraform/environments/lab init -backend=false -input=false >/dev/null
 	$(TERRAFORM_ENV) $(TERRAFORM) -chdir=terraform/environments/lab validate
 check-unit: tools
-	PYTHONPATH=tests/unit:tests/chaos:tests/e2e:$(subst $(space),:,$(SERVICES)) .venv/bin/pytest --import-mode=importlib tests/unit \
+	PYTHONPATH=tests/unit:tests/chaos:tests/bench:tests/e2e:$(subst $(space),:,$(SERVICES)) .venv/bin/pytest --import-mode=importlib tests/unit \
 	  $(wildcard services/*/tests tools/tests)
 test: ## All of check, then the lab: up, a second up that changes nothing, tests on it
 	@$(STDLIB) millrace.phases test
 chaos: tools ## Faults while data flows, on disposable nodes: ROUNDS=3 SEED=1 (NAIVE=1: beside sinks that must fail)
 	@PYTHONPATH=tests/chaos:tests/e2e:$(subst $(space),:,$(SERVICES)) .venv/bin/python -m rounds
+bench: tools ## Figures of the running lab, into reports/bench.json and docs/benchmarks.md: PARTS=a,b,c,d,e,f ROUNDS=5
+	@BENCH_SECONDS=$(SECONDS) PYTHONPATH=tests/bench:tests/e2e:$(subst $(space),:,$(SERVICES)) .venv/bin/python -m bench
 molecule: ## Each role alone on throw-away containers, two at a time (JOBS=2), or one: ROLE=kafka
 	@$(STDLIB) millrace.phases molecule
 

@@ -23,7 +23,12 @@ from sensors_job import job, kafka_source
 from sensors_job.config import JobSettings
 
 SCHEMA = "sensor_id STRING, type STRING, value DOUBLE, unit STRING, timestamp STRING"
-PARSED = [f"from_json(CAST(value AS STRING), '{SCHEMA}') AS m", "partition", "offset", "timestamp AS appended_at"]
+PARSED = [
+    f"from_json(CAST(value AS STRING), '{SCHEMA}') AS m",
+    "partition",
+    "offset",
+    "timestamp AS appended_at",
+]
 COLUMNS = [
     "CAST(m.timestamp AS TIMESTAMP) AS event_time",
     "m.sensor_id AS sensor_id",
@@ -44,7 +49,9 @@ MORE = [
 
 def write(spark: Any, given: dict[str, Any], settings: JobSettings, offsets: dict[str, list[int]]) -> float:  # noqa: ANN401 - pyspark
     """Write the messages between the offsets; return the seconds."""
-    places = [{given["topic"]: {partition: both[side] for partition, both in offsets.items()}} for side in (0, 1)]
+    places = [
+        {given["topic"]: {partition: both[side] for partition, both in offsets.items()}} for side in (0, 1)
+    ]
     options = {f"kafka.{key}": value for key, value in kafka_source.client_options(settings.kafka).items()}
     options |= {
         "subscribe": given["topic"],

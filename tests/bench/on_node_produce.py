@@ -23,7 +23,9 @@ from millrace_common.readings import encode, format_time
 from sensors_generator.signals import readings
 
 WAIT = 120
-MOST_OPEN = 20_000  # messages that wait for their acknowledgement: this client's buffer has no limit of its own
+MOST_OPEN = (
+    20_000  # messages that wait for their acknowledgement: this client's buffer has no limit of its own
+)
 
 given = json.loads(sys.stdin.readline())
 stop = threading.Event()
@@ -38,10 +40,20 @@ def listen() -> None:
 if given["count"] is None:
     threading.Thread(target=listen, daemon=True).start()
 producer = KafkaProducer(
-    acks="all", enable_idempotence=True, linger_ms=5, batch_size=128 << 10, max_block_ms=WAIT * 1000, **given["client"]
+    acks="all",
+    enable_idempotence=True,
+    linger_ms=5,
+    batch_size=128 << 10,
+    max_block_ms=WAIT * 1000,
+    **given["client"],
 )
 sensors = [
-    (number % given["partitions"], sensor, kind, readings(given["seed"], sensor, kind, given["anomaly_share"]))
+    (
+        number % given["partitions"],
+        sensor,
+        kind,
+        readings(given["seed"], sensor, kind, given["anomaly_share"]),
+    )
     for number, (sensor, kind) in enumerate(given["sensors"])
 ]
 pending: deque[Any] = deque()

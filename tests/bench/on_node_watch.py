@@ -1,4 +1,4 @@
-"""Runs on the database node as postgres: watches a topic's rows of the ledger, and can hold the job meanwhile.
+"""Runs on the database node as postgres: watches a topic's rows of the ledger, and can hold the job.
 
 Input: a line {"database", "topic", "interval", "hold"}, then, where it held, a line "release"; the end of the
 input ends it. Output: a line [seconds since 1970, partition, next offset] for what it found at the beginning,

@@ -61,9 +61,7 @@ def deployed_job_stopped() -> Iterator[None]:
             _systemctl("start", *ran)
 
 
-def job_config(
-    deployed: Mapping[str, Any], topic: str, kafka_password: str, cores: int
-) -> dict[str, Any]:
+def job_config(deployed: Mapping[str, Any], topic: str, kafka_password: str, cores: int) -> dict[str, Any]:
     """Return the settings of the bench's instance: the deployed job's, but for where it reads and writes.
 
     It reads as the tests' user, whom the brokers allow to read any topic of the sensors. Without the lake,

@@ -23,7 +23,7 @@ READY = 60  # seconds until it watches; it may wait for a batch to end
 
 
 class Watch(NodeProcess):
-    """The changes so far are `changes`; the first one of each partition is what was there at the beginning."""
+    """The changes so far are `changes`; each partition's first one is what was there at first."""
 
     def __init__(
         self, topic: str, *, interval: float, database: str = sql.DATABASE, hold: bool = False
