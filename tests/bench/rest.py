@@ -33,7 +33,7 @@ def at_rest() -> list[Figure]:
 
 def footprints(found: Sequence[Footprint], seconds: float) -> list[Figure]:
     """Return (d)'s figures: the sums with their goals, then each service."""
-    how = f"at 15 readings a second, `make footprint SECONDS={seconds:.0f}`: all nodes' processes, memory as PSS"
+    how = f"at 15 readings a second, `make footprint SECONDS={seconds:.0f}`: all processes of all nodes, PSS"
     memory = rounded(sum(row.memory for row in found) / 1024)
     cores = rounded(sum(row.cores for row in found))
     return [
@@ -50,7 +50,7 @@ def recorded() -> list[Figure]:
 
 
 def verbs(runs: Sequence[Run]) -> list[Figure]:
-    """Return (e)'s figures: the newest run that succeeded, and in `runs` those before it, the oldest first."""
+    """Return (e)'s figures: the newest run that succeeded; `runs` has those before it too, oldest first."""
     done = [run for run in runs if run.status == 0]
     wanted = {
         "`make up`, cold": ("up", durations.COLD, "no nodes and empty caches"),

@@ -36,15 +36,8 @@ def test_the_window_is_from_the_last_held_batch_to_the_last_commit() -> None:
 
 
 def test_other_partitions_of_the_topic_do_not_count() -> None:
-    changes = [
-        *FOUND,
-        (1.0, 7, 9),
-        (2.0, 0, 101),
-        (2.0, 1, 201),
-        (3.0, 7, 10),
-        (4.0, 0, 1100),
-        (4.0, 1, 1200),
-    ]
+    held, done = [(2.0, 0, 101), (2.0, 1, 201)], [(4.0, 0, 1100), (4.0, 1, 1200)]
+    changes = [*FOUND, (1.0, 7, 9), *held, (3.0, 7, 10), *done]
     assert saturated(changes, HELD, ENDS) == Window(1998, 2.0)
 
 
