@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+LONGEST = 60  # characters of a word that names it
 SHOWN = 1500  # characters of what it said as it failed
 ENDED = object()
 
@@ -25,7 +26,8 @@ class NodeProcess:
 
     def __init__(self, node: str, command: Sequence[str], first: object) -> None:
         """Start it and give it its first line."""
-        self._name = f"{' '.join(command[:3])} … on {node}"
+        # Not the script that it may be given.
+        self._name = f"{' '.join(word for word in command[:3] if len(word) < LONGEST)} … on {node}"
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by __exit__
         self._process = subprocess.Popen(  # noqa: S603 - our own argv
             remote.ssh_argv(node, command),
@@ -47,6 +49,10 @@ class NodeProcess:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         """End it."""
+        self.close()
+
+    def close(self) -> None:
+        """End its input, and it with that; kill it where it does not end."""
         self._close_input()
         try:
             self._process.wait(timeout=120)
@@ -54,6 +60,8 @@ class NodeProcess:
             self._process.kill()
             self._process.wait()
         self._reader.join(timeout=10)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
         self._errors.close()
 
     def send(self, line: object) -> None:

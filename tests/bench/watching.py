@@ -32,9 +32,11 @@ class Watch(NodeProcess):
         given = {"database": database, "topic": topic, "interval": interval, "hold": hold}
         self.changes: list[Change] = []
         super().__init__(probe.DATABASE, COMMAND, given)
-        give_up = time.monotonic() + READY
-        while (answer := self.receive(max(1.0, give_up - time.monotonic()))) != ["watching"]:
-            self.changes.append((answer[0], answer[1], answer[2]))
+        try:
+            self._take_first()
+        except BaseException:
+            self.close()  # nobody else can: it is not there yet
+            raise
 
     def release(self) -> None:
         """Let the job go."""
@@ -54,6 +56,11 @@ class Watch(NodeProcess):
                 message = f"the job came to {self.offsets} within {patience:.0f} s, not to {dict(ends)}"
                 raise MillraceError(message)
             time.sleep(0.2)
+
+    def _take_first(self) -> None:
+        give_up = time.monotonic() + READY
+        while (answer := self.receive(max(1.0, give_up - time.monotonic()))) != ["watching"]:
+            self.changes.append((answer[0], answer[1], answer[2]))
 
     def _take(self) -> None:
         self.changes += [(answer[0], answer[1], answer[2]) for answer in self.received()]
