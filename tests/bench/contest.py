@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import probe
 import stage
-from node_process import NodeProcess
 from visibility import MeasurementError, Window, saturated
 from watching import Watch
 
@@ -26,12 +25,13 @@ from millrace import remote
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-PRODUCE, INSERT, COPY, JDBC = (
+    from node_process import NodeProcess
+
+PRODUCE, INSERT, COPY = (
     Path(__file__).with_name(f"on_node_{name}.py").read_text(encoding="utf-8")
-    for name in ("produce", "insert", "copy", "jdbc")
+    for name in ("produce", "insert", "copy")
 )
 PSYCOPG_PYTHON = "/opt/millrace/sensors-relay/venv/bin/python"
-JOB_PYTHON = "/opt/millrace/sensors-job/venv/bin/python"
 KINDS = ("temperature", "pressure", "voltage")
 STEP = 200_000  # microseconds between two readings of a sensor, as of the lab's own
 ANOMALY_SHARE = 0.01  # as the lab's generator sends
@@ -228,27 +228,3 @@ def on_stage(load: Load) -> Iterator[Contest]:
     with stage.running(contest.topic, load.partitions, load.partitions):
         contest.prepare()
         yield contest
-
-
-@contextmanager
-def jdbc_application(topic: str) -> Iterator[NodeProcess]:
-    """Run the application with Spark's JDBC writer beside the job, with as many slots."""
-    environment, user, group, groups = stage.job_environment()
-    ports = probe.ENVIRONMENT.catalogue.services[stage.UPKEEP].ports
-    settings = {
-        "spark.app.name": "bench-jdbc",
-        "spark.cores.max": "3",
-        "spark.driver.port": str(ports["driver"].first),
-        "spark.driver.blockManager.port": str(ports["blocks"].first),
-        "spark.ui.enabled": "false",
-        "spark.eventLog.enabled": "false",
-    }
-    given = {"config": stage.CONFIG, "spark": settings, "topic": topic, "batchsize": 5000}
-    command = ["sudo", "setpriv", "--reuid", user, "--regid", group, "--groups"]
-    command += [",".join([group, *groups.split()]), "--reset-env", "env", "-C", "/"]
-    command += [f"{key}={value}" for key, value in environment.items()]
-    with NodeProcess(probe.APPS, [*command, JOB_PYTHON, "-c", JDBC], given) as application:
-        if (answer := application.receive(180)) != "ready":
-            message = f"the application with the JDBC writer said {answer!r}"
-            raise MeasurementError(message)
-        yield application

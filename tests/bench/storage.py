@@ -81,7 +81,7 @@ def lake_size(said: str) -> Figure:
     size = sizes[-1]
     how = (
         f"{size['rows']:,} rows in {size['files']} data files after compaction, each counted once (HDFS "
-        "keeps two copies), without Iceberg's metadata; readings of tests and of make bench are among them, whose "
-        "times compress less than the generator's"
+        "keeps two copies), without Iceberg's metadata; readings of tests and of make bench are among them, "
+        "whose times compress less than the generator's"
     )
     return at_most(Figure("c: the lake", rounded(size["bytes"] / size["rows"]), UNIT, how), GOAL)

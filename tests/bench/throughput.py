@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import contest
+import jdbc
+import probe
 import stage
 from contest import Load
 from figures import Figure, at_least, of_runs, ratios
@@ -61,7 +63,7 @@ def compare() -> list[Figure]:
     with (
         stage.deployed_job_stopped(),
         contest.on_stage(work) as stand,
-        contest.jdbc_application(stand.topic) as application,
+        jdbc.application(stand.topic) as application,
     ):
         for number in range(rounds() + 1):
             window = stand.job()
@@ -77,6 +79,7 @@ def compare() -> list[Figure]:
                 seconds.append(window.seconds)
                 for way, rate in found.items():
                     runs[way].append(rate)
+    probe.wait_until("readings to flow again", probe.flowing)
     return comparison(runs, seconds, work, (few, fewer))
 
 
@@ -136,6 +139,7 @@ def vary() -> list[Figure]:
                 rates = [(stand.job().rate, stand.copy()) for _ in range(VARIANT_ROUNDS + 1)][1:]
             found[name] = ([rate for rate, _ in rates], [copy for _, copy in rates])
             say(f"  {name}: {_line({'job': found[name][0][-1], 'COPY': found[name][1][-1]})}")
+    probe.wait_until("readings to flow again", probe.flowing)
     return variation(found, work)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import contest
+import jdbc
 import probe
 import pytest
 import stage
@@ -19,7 +21,7 @@ from millrace import remote
 from millrace.console import MillraceError
 from millrace_common.config import load_config
 from sensors_generator.settings import SensorSettings
-from sensors_job.config import JobSettings
+from sensors_job.config import JobSettings, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -148,9 +150,8 @@ def test_event_times_of_a_load_lie_in_the_past_and_within_what_the_job_accepts()
     load = Load(600_000, 600_000)
     begin = Contest(load).begin / 1e6
     end = begin + load.rows_a_sensor * contest.STEP / 1e6
-    now = contest.time.time()
-    limits = JobSettings.__dataclass_fields__["limits"].default_factory()  # type: ignore[misc] # it has one
-    assert now - limits.max_past_seconds < begin < end < now
+    now = time.time()
+    assert now - Limits().max_past_seconds < begin < end < now
 
 
 def test_a_program_answers_line_by_line_and_ends_with_its_input(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,9 +198,8 @@ sys.stdin.read()
 
 
 def test_scripts_for_nodes_are_valid_and_use_what_is_there() -> None:
-    for name in ("produce", "insert", "copy", "jdbc"):
-        compile(getattr(contest, name.upper()), name, "exec")
-    compile(watching.SCRIPT, "watch", "exec")
+    for script in (contest.PRODUCE, contest.INSERT, contest.COPY, jdbc.SCRIPT, watching.SCRIPT):
+        compile(script, "script", "exec")
     assert probe.DATABASE
     # The COPY that the others are held against names the columns that the job's does.
     from sensors_job.statements import MEASUREMENTS  # noqa: PLC0415 - beside what it is for
