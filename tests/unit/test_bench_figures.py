@@ -129,6 +129,7 @@ def test_every_value_of_the_report_is_on_the_page_and_in_the_terminal() -> None:
             assert page.value(figure) in text
     assert page.number(123456.7) == "123,457"
     assert page.number(0.012344) == "0.01234"
+    assert page.number(45.67) == "45.67"
 
 
 def test_notes_survive_what_is_written_anew() -> None:
@@ -169,8 +170,9 @@ def test_parts_run_in_their_own_order_and_one_that_fails_does_not_stop_the_other
     monkeypatch.setattr(bench, "PAGE", tmp_path / "benchmarks.md")
     monkeypatch.setattr(bench, "PARTS", {**bench.PARTS, "b": broken, "a": lambda: [RATE]})
     assert bench.chosen("a, b") == ["b", "a"]
+    bench.write(FIGURES)
     assert bench.run(["b", "a"]) == ["(b): no lab"]
-    assert [figure.name for figure in bench.before()] == ["a: job", "a: measured"]
+    assert [figure.name for figure in bench.before()] == ["a: job", "a: measured", "b: p99", NONE.name]
     assert page.render(bench.before()) == bench.PAGE.read_text(encoding="utf-8")
     assert "not measured: no lab" in capsys.readouterr().out
     with pytest.raises(MillraceError, match="PARTS=a,g"):

@@ -118,6 +118,7 @@ def test_durations_are_of_runs_that_succeeded_the_newest_first() -> None:
     ]
     found = by_name(rest.verbs(runs))
     assert (found["e: `make up` again"].value, found["e: `make up` again"].runs) == (200, (300, 200))
+    assert "recorded by the verb itself at 2026-11-22T02" in found["e: `make up` again"].how
     assert found["e: `make up`, cold"].value is None
     assert "not recorded" in found["e: `make up`, cold"].how
     assert by_name(rest.verbs([run("up", COLD, 1, 900.4)]))["e: `make up`, cold"].value == 900

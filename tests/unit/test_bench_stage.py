@@ -142,6 +142,7 @@ def test_sensors_share_the_partitions_equally_and_have_ids_that_the_contract_all
         shares = [sum(number % partitions == p for number, _ in enumerate(found)) for p in range(partitions)]
         assert len(set(shares)) == 1
     assert len({sensor for sensor, _ in contest.sensors(60)}) == 60
+    assert {kind for _, kind in contest.sensors(3)} == {"temperature", "pressure", "voltage"}
     for sensor, kind in contest.sensors(4):
         SensorSettings(sensor, kind)  # type: ignore[arg-type] # the contract's check is what is called
 

@@ -61,6 +61,11 @@ def test_what_is_no_backlog_is_no_figure(changes: list[Change], told: str) -> No
         saturated(changes, HELD, ENDS)
 
 
+def test_commits_that_were_seen_at_once_are_no_window() -> None:
+    with pytest.raises(MeasurementError, match="no backlog"):
+        saturated([(0.0, 0, 100), (1.0, 0, 101), (1.0, 0, 1100)], {0: 100}, {0: 1100})
+
+
 def test_a_reading_is_visible_once_the_ledger_has_passed_its_offset() -> None:
     changes = [(10.0, 0, 5), (10.0, 1, 50), (11.0, 0, 7), (12.0, 1, 60), (13.0, 0, 9)]
     readings = [(10.1, 0, 5), (10.2, 0, 6), (10.5, 0, 7), (10.0, 1, 59)]

@@ -146,6 +146,22 @@ def test_an_interrupted_verb_ends_with_its_durations_and_records_them(
     assert run.seconds >= run.phases["deploy"] >= 0
 
 
+def test_a_run_of_a_part_is_not_taken_for_one_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def done(phases_: Phases) -> None:
+        with phases_.phase("scenarios"):
+            pass
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    durations.path().parent.mkdir(parents=True)
+    monkeypatch.setitem(phases.VERBS, "molecule", done)
+    for role in ("kafka", ""):
+        monkeypatch.setenv("ROLE", role)
+        assert phases.main(["molecule"]) == 0
+    assert [run.verb for run in durations.recorded()] == ["molecule of a part", "molecule"]
+
+
 def test_an_interrupted_command_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_argv: list[str]) -> int:
         raise KeyboardInterrupt
