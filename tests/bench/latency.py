@@ -189,10 +189,8 @@ def sent(*, sending: bool) -> Iterator[str]:
         ends = {int(partition): end for partition, end in probe.ends(probe.TOPIC).items()}
 
         def passed() -> bool:
-            rows = probe.query(
-                f"SELECT partition, next_offset FROM sensors.ledger WHERE topic = '{probe.TOPIC}'"  # noqa: S608 - our own text
-            )
-            return all(row["next_offset"] >= ends[row["partition"]] for row in rows)
+            stored = probe.ledger()
+            return all(stored.get(partition, 0) >= end for partition, end in ends.items())
 
         probe.wait_until("the job to pass what was sent", passed)
         sql.execute(probe.DATABASE, REMOVE)

@@ -18,7 +18,8 @@ Change = tuple[float, int, int]
 """Seconds since 1970, partition, and the next offset that the ledger had then."""
 Reading = tuple[float, int, int]
 """Event time in seconds since 1970, partition, offset."""
-LEAST_SHARE = 0.5
+SMALL_SHARE = 0.1
+"""Of a partition's messages: more than that was no batch that was held as the first of them came."""
 
 
 class MeasurementError(Exception):
@@ -42,30 +43,40 @@ def saturated(changes: Sequence[Change], held: Mapping[int, int], ends: Mapping[
     """Return the window in which the job drained its backlog.
 
     `held` has the offsets at which the job was held until all messages up to `ends` were in the topic. The
-    window begins when the batch that was held has been committed in every partition, and ends with the last
-    commit: whatever is in it was waiting when it began, so the producer has no part in it.
-    MeasurementError where the job did not get there, or hardly anything was left to drain.
+    batch that was held has the first few messages of some partitions, or of all. The window begins when these
+    have been committed and ends with the last commit: whatever is in it was waiting when it began, so the
+    producer has no part in it. MeasurementError where the job did not get there, or took most at once.
     """
-    newest: dict[int, int] = dict(held)
-    begin: float | None = None
+    ours = [change for change in sorted(changes) if change[1] in held and change[2] > held[change[1]]]
+    begin = _begin(ours, held, ends)
+    newest = dict(held)
     left = 0
-    for moment, partition, offset in sorted(changes):
-        if partition not in held:
-            continue
+    for moment, partition, offset in ours:
         newest[partition] = max(offset, newest[partition])
-        if begin is None and all(newest[one] > held[one] for one in held if ends[one] > held[one]):
-            begin, left = moment, sum(ends[one] - newest[one] for one in held)
-        if begin is not None and all(newest[one] >= ends[one] for one in held):
-            return _window(left, sum(ends[one] - held[one] for one in held), moment - begin)
-    message = f"the job came to {newest}, not to {dict(ends)}"
+        if moment <= begin:
+            left = sum(ends[one] - newest[one] for one in held)
+        if all(newest[one] >= ends[one] for one in held):
+            if moment > begin:
+                return Window(left, moment - begin)
+            break
+    message = f"the job came to {newest}, not later to {dict(ends)}"
     raise MeasurementError(message)
 
 
-def _window(left: int, total: int, seconds: float) -> Window:
-    if left < LEAST_SHARE * total or seconds <= 0:
-        message = f"of {total} messages {left} were left when the job was let go: that is no backlog"
+def _begin(ours: Iterable[Change], held: Mapping[int, int], ends: Mapping[int, int]) -> float:
+    """Return when the batch that was held had been committed: the last of the first steps that are small."""
+    firsts: dict[int, Change] = {}
+    for change in ours:
+        firsts.setdefault(change[1], change)
+    moments = [
+        moment
+        for moment, partition, offset in firsts.values()
+        if offset - held[partition] <= SMALL_SHARE * (ends[partition] - held[partition])
+    ]
+    if not moments:
+        message = f"no partition began with a few messages ({firsts}): there was no backlog"
         raise MeasurementError(message)
-    return Window(left, seconds)
+    return max(moments)
 
 
 def latencies(readings: Iterable[Reading], changes: Iterable[Change]) -> list[float]:

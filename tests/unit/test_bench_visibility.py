@@ -46,14 +46,20 @@ def test_a_partition_without_messages_is_not_waited_for() -> None:
     assert saturated(changes, HELD, {0: 1100, 1: 200}) == Window(999, 2.0)
 
 
+def test_a_partition_that_the_held_batch_had_nothing_of_is_drained_in_the_window() -> None:
+    changes = [*FOUND, (9.0, 0, 110), (12.0, 1, 1200), (14.0, 0, 1100)]
+    assert saturated(changes, HELD, ENDS) == Window(990 + 1000, 5.0)
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ([*FOUND, (1.0, 0, 101), (1.0, 1, 201), (2.0, 0, 1100)], "came to {0: 1100, 1: 201}"),
         # It was not held: nearly everything was written before the window could begin.
-        ([*FOUND, (1.0, 0, 1000), (1.0, 1, 1100), (2.0, 0, 1100), (2.0, 1, 1200)], "200 were left"),
+        ([*FOUND, (1.0, 0, 1000), (1.0, 1, 1100), (2.0, 0, 1100), (2.0, 1, 1200)], "no backlog"),
         # It wrote all at once: there is no window.
         ([*FOUND, (1.0, 0, 1100), (1.0, 1, 1200)], "no backlog"),
+        ([*FOUND, (1.0, 0, 1100), (2.0, 1, 210)], "came to {0: 1100, 1: 210}"),
     ],
 )
 def test_what_is_no_backlog_is_no_figure(changes: list[Change], told: str) -> None:
@@ -62,7 +68,7 @@ def test_what_is_no_backlog_is_no_figure(changes: list[Change], told: str) -> No
 
 
 def test_commits_that_were_seen_at_once_are_no_window() -> None:
-    with pytest.raises(MeasurementError, match="no backlog"):
+    with pytest.raises(MeasurementError, match="not later to"):
         saturated([(0.0, 0, 100), (1.0, 0, 101), (1.0, 0, 1100)], {0: 100}, {0: 1100})
 
 
