@@ -26,7 +26,7 @@ def test_the_lab_allows_every_kind_on_every_node_and_service() -> None:
     assert {fault.nodes[0] for fault in candidates("node killed", LAB)} == set(LAB.topology.nodes)
     units = {fault.unit for fault in candidates("daemon killed", LAB)}
     services = LAB.catalogue.services.values()
-    assert units == {service.unit for service in services} - {"sensors-lake.timer"}
+    assert units == {service.unit for service in services if not service.unit.endswith(".timer")}
 
 
 def test_the_way_in_is_not_frozen() -> None:

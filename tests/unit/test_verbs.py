@@ -170,9 +170,18 @@ def test_an_interrupted_command_shows_no_traceback(monkeypatch: pytest.MonkeyPat
     assert cli.main(["status"]) == console.INTERRUPTED
 
 
-def test_diff_is_of_the_deploy_with_the_same_limits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    became: list[Sequence[str]] = []
-    monkeypatch.setattr(remote, "become", became.append)
+@pytest.fixture
+def became(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    """Return the list of commands that the process became, of an environment that nobody has provisioned."""
+    commands: list[Sequence[str]] = []
+    monkeypatch.setattr(remote, "become", commands.append)
+    monkeypatch.setattr(remote, "ssh_config", lambda: "ssh_config")
+    return commands
+
+
+def test_diff_is_of_the_deploy_with_the_same_limits(
+    became: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LIMIT", "apps-1")
     monkeypatch.setenv("TAGS", "sensors-relay")
@@ -182,16 +191,14 @@ def test_diff_is_of_the_deploy_with_the_same_limits(monkeypatch: pytest.MonkeyPa
     assert list(became[0][-6:-2]) == limits
 
 
-def test_psql_opens_our_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    became: list[Sequence[str]] = []
-    monkeypatch.setattr(remote, "become", became.append)
+def test_psql_opens_our_database(became: list[Sequence[str]]) -> None:
     verbs.psql_main([])
     assert became[0][-1].endswith(f" -d {sql.DATABASE}")
 
 
-def test_history_hands_on_what_was_asked_for_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    became: list[Sequence[str]] = []
-    monkeypatch.setattr(remote, "become", became.append)
+def test_history_hands_on_what_was_asked_for_and_no_more(
+    became: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for variable in verbs.HISTORY_OPTIONS.values():
         monkeypatch.delenv(variable, raising=False)
     verbs.history_main([])
@@ -203,9 +210,7 @@ def test_history_hands_on_what_was_asked_for_and_no_more(monkeypatch: pytest.Mon
     assert narrowed.endswith("sudo sensors-history --sensor temperature-1 --from '2026-11-20 12:00'")
 
 
-def test_batch_hands_on_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    became: list[Sequence[str]] = []
-    monkeypatch.setattr(remote, "become", became.append)
+def test_batch_hands_on_the_day(became: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in verbs.BATCH_OPTIONS.values():
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("DAY", "2026-11-20")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from millrace_common import service
 from sensors_generator.aggregates import PERIODS as ORACLE_PERIODS
 from sensors_generator.aggregates import aggregate
 from sensors_generator.reference import Reading
@@ -180,6 +182,8 @@ def test_a_wrong_question_is_told_before_anything_is_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
 ) -> None:
     monkeypatch.setattr(batch.lake_command, "build_session", lambda *_: pytest.fail("it has begun"))
+    monkeypatch.setattr(service, "stop_on_signals", threading.Event)
+    monkeypatch.setattr(service, "setup_logging", lambda _: None)
     config = tmp_path / "config.json"
     config.write_text(json.dumps(CONFIG), encoding="utf-8")
     with pytest.raises(SystemExit, match="2"):
@@ -207,6 +211,7 @@ def test_the_status_tells_whether_all_that_was_compared_is_equal(
 
     monkeypatch.setattr(batch.lake_command, "build_session", lambda *_: Session())
     monkeypatch.setattr(batch, "recompute", lambda *_: report)
+    monkeypatch.setattr(batch, "setup_logging", lambda *_: None)
     nothing: Any = None
     settings: Any = Settings()
     assert batch.run_recompute(batch.Period(NOON, NOON), settings, nothing) == status

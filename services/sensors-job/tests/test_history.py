@@ -102,8 +102,9 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> None:
     [("both", [1, 2, 3]), ("database", [2, 3]), ("lake", [1, 2]), ("messages", [1, 1, 2, 2])],
 )
 def test_readings_are_written_as_csv(
-    capsys: pytest.CaptureFixture[str], source: str, seconds: list[int]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], source: str, seconds: list[int]
 ) -> None:
+    monkeypatch.setattr(history, "setup_logging", lambda *_: None)
     settings = parse_config(CONFIG, lake_command.UpkeepSettings)
     stop: threading.Event = None  # type: ignore[assignment] - a history that ends by itself never asks
     assert history.run(PERIOD, source, settings, stop) == 0

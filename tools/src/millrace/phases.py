@@ -91,8 +91,8 @@ def test(phases: Phases) -> None:
     with phases.phase("tests on the lab"):
         # The end-to-end tests hold the platform against the generator's own account of what it sends.
         sources = ":".join(str(path) for path in sorted(ROOT.glob("services/*/src")))
-        command = [TOOLS / "pytest", "--durations=20", "tests/testinfra", "tests/e2e"]
-        stream_checked(command, cwd=ROOT, env={"PYTHONPATH": sources})
+        tests = ["--durations=20", "tests/testinfra", "tests/e2e"]
+        stream_checked([TOOLS / "pytest", *tests], cwd=ROOT, env={"PYTHONPATH": sources})
 
 
 def molecule(phases: Phases) -> None:
