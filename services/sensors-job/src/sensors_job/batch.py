@@ -77,11 +77,8 @@ def run_recompute(period: Period, settings: UpkeepSettings, _stop: threading.Eve
     """Compare; return 1 if anything differs, or nothing could be compared."""
     # Standard output is for the report.
     setup_logging(settings.log_level, sys.stderr)
-    spark = lake_command.build_session(settings, lake_command.LOCAL)
-    try:
+    with lake_command.session(settings, lake_command.LOCAL) as spark:
         report = recompute(spark, settings, period)
-    finally:
-        spark.stop()
     sys.stdout.writelines(f"{line}\n" for line in report.lines())
     return 1 if report.different or not report.compared else 0
 
@@ -90,12 +87,9 @@ def run_profile(options: argparse.Namespace, settings: UpkeepSettings, _stop: th
     """Learn a profile and write it; return 0, also where the lake has too little to learn from."""
     end = datetime.now(UTC)
     period, limits = Period(end - options.days * DAY, end), Limits(options.minimum, options.floor)
-    spark = lake_command.build_session(settings, None if options.cluster else lake_command.LOCAL)
-    try:
-        name = settings.lake.name
+    name = settings.lake.name
+    with lake_command.session(settings, None if options.cluster else lake_command.LOCAL) as spark:
         rows = learn(spark, name, period, limits) if spark.catalog.tableExists(name) else []
-    finally:
-        spark.stop()
     learned = write(settings, rows, period, limits)
     if learned is None:
         log.info("no hour of any sensor has enough readings", extra=fields(minimum=limits.minimum))

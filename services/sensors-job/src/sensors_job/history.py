@@ -110,11 +110,8 @@ def from_lake(
     settings: UpkeepSettings, period: Period, *, messages: bool = False
 ) -> Iterator[Iterator[Reading]]:
     """Yield the lake's readings, each once; with `messages` as often as it was sent."""
-    spark = lake_command.build_session(settings, lake_command.LOCAL)
-    try:
+    with lake_command.session(settings, lake_command.LOCAL) as spark:
         yield lake_readings(spark, settings.lake.name, period, messages=messages)
-    finally:
-        spark.stop()
 
 
 def lake_readings(

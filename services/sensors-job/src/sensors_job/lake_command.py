@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Mapping  # noqa: TC003 - load_config reads the annotations at run time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +20,7 @@ from sensors_job.lake_table import LakeTable
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Iterator
 
 log = logging.getLogger(__name__)
 
@@ -118,25 +120,29 @@ def build_session(settings: UpkeepSettings, conf: Mapping[str, str] | None = Non
     return builder.getOrCreate()
 
 
+@contextmanager
+def session(settings: UpkeepSettings, conf: Mapping[str, str] | None = None) -> Iterator[Any]:
+    """Yield the Spark session of a command, as build_session() makes it, and stop it."""
+    spark = build_session(settings, conf)
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
 def run(options: argparse.Namespace, settings: UpkeepSettings, _stop: threading.Event) -> int:
     """Do the upkeep once, as the command line has it; return 0."""
     if options.keep_hours is not None:
         settings = replace(settings, keep_hours=options.keep_hours)
-    spark = build_session(settings, LOCAL if options.local else None)
-    try:
+    with session(settings, LOCAL if options.local else None) as spark:
         maintain(spark, settings)
-    finally:
-        spark.stop()
     return 0
 
 
 def run_restore(options: argparse.Namespace, settings: UpkeepSettings, _stop: threading.Event) -> int:
     """Write the ledger anew from the rows; return 0."""
-    spark = build_session(settings, LOCAL)
-    try:
+    with session(settings, LOCAL) as spark:
         offsets = LakeTable(spark, settings.lake, settings.topic).restore(dict(options.skip_to))
-    finally:
-        spark.stop()
     log.info("the lake's ledger was written anew", extra=fields(topic=settings.topic, offsets=offsets))
     return 0
 

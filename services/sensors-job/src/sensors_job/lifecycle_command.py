@@ -124,12 +124,9 @@ def opened_lake(settings: LifecycleSettings) -> Iterator[Held | None]:
         yield None
         return
     upkeep = lake_command.UpkeepSettings(settings.lake, settings.postgres, spark=settings.spark)
-    spark = lake_command.build_session(upkeep, lake_command.LOCAL)
     name = settings.lake.name
-    try:
+    with lake_command.session(upkeep, lake_command.LOCAL) as spark:
         yield lambda chunk: lifecycle_stores.lake_digests(spark, name, chunk)
-    finally:
-        spark.stop()
 
 
 def run(settings: LifecycleSettings, _stop: threading.Event) -> int:
