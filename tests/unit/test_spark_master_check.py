@@ -25,7 +25,7 @@ def page(used: list[int], granted: list[int], status: str = "ALIVE") -> Page:
     return {
         "status": status,
         "workers": [{"state": "ALIVE", "coresused": cores} for cores in used],
-        "activeapps": [{"cores": cores} for cores in granted],
+        "activeapps": [{"id": f"app-{number}", "cores": cores} for number, cores in enumerate(granted)],
     }
 
 
@@ -91,24 +91,56 @@ def test_a_master_with_cores_that_nobody_has_is_restarted(
     restarted: bool,
 ) -> None:
     mark = tmp_path / "restarted"
-    assert check.main([serve(pages), "touch", str(mark)]) == 0
+    assert check.main([serve(pages), str(tmp_path), "touch", str(mark)]) == 0
     assert mark.exists() is restarted
     assert pages == []
 
 
-def test_workers_that_are_gone_count_for_nothing(check: Any) -> None:  # noqa: ANN401 - as above
+@pytest.mark.parametrize(
+    ("pages", "restarted"),
+    [
+        ([page([1, 1], [1, 1])], False),
+        ([page([1], [1]), page([1], [1])], True),
+        ([page([0], []), page([0], [])], True),
+        # They were about to register as the page was read.
+        ([page([1], [1]), page([1, 1], [1, 1])], False),
+        ([page([0], [], status="RECOVERING")], False),
+    ],
+)
+def test_a_master_that_remembers_what_it_does_not_list_is_restarted(
+    check: Any,  # noqa: ANN401 - as above
+    serve: Callable[[list[Page]], str],
+    tmp_path: Path,
+    pages: list[Page],
+    *,
+    restarted: bool,
+) -> None:
+    mark = tmp_path / "restarted"
+    for name in ("app_app-0", "app_app-1", "worker_worker-1"):
+        (tmp_path / name).touch()
+    assert check.main([serve(pages), str(tmp_path), "touch", str(mark)]) == 0
+    assert mark.exists() is restarted
+    assert pages == []
+
+
+def test_workers_that_are_gone_count_for_nothing(check: Any, tmp_path: Path) -> None:  # noqa: ANN401 - as above
     gone = page([2], [])
     gone["workers"][0]["state"] = "DEAD"
-    assert check.unaccounted(gone) == 0
+    assert check.wrong(gone, tmp_path) == set()
 
 
 def test_a_master_that_does_not_answer_is_told_and_left_alone(
     check: Any,  # noqa: ANN401 - as above
     capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
-    assert check.main(["http://127.0.0.1:9/json/", "false"]) == 0
+    assert check.main(["http://127.0.0.1:9/json/", str(tmp_path), "false"]) == 0
     assert "the master does not answer: " in capsys.readouterr().out
 
 
-def test_a_restart_that_fails_is_a_failure(check: Any, serve: Callable[[list[Page]], str]) -> None:  # noqa: ANN401 - as above
-    assert check.main([serve([page([2], []), page([2], [])]), "false"]) == 1
+def test_a_restart_that_fails_is_a_failure(
+    check: Any,  # noqa: ANN401 - as above
+    serve: Callable[[list[Page]], str],
+    tmp_path: Path,
+) -> None:
+    assert check.main([serve([page([2], []), page([2], [])]), str(tmp_path), "false"]) == 1
