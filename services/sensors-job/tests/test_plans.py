@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sensors_job.config import DEFAULT_TYPES, Limits
-from sensors_job.plans import FULL_BATCHES, Plans, Stats
-
-if TYPE_CHECKING:
-    from sensors_job.validation import Stage
+from sensors_job.plans import FULL_BATCHES, Plan, Plans, Stats
 
 
 class Batch:
@@ -19,9 +14,10 @@ class Batch:
         self._odd = odd
         self.plans: list[str] = []
 
-    def __call__(self, stages: list[Stage]) -> Stats:
+    def __call__(self, plan: Plan) -> Stats:
         """Report as the tasks do, and which plan it was."""
-        self.plans.append("full" if "try_parse_json" in str(stages) else "short")
+        assert plan.messages is ("try_parse_json" in str(plan.stages))
+        self.plans.append("full" if plan.messages else "short")
         short = self.plans[-1] == "short"
         return [
             {"partition": partition, "undecided": short and partition in self._odd, "plan": self.plans[-1]}

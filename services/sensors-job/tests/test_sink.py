@@ -180,6 +180,21 @@ def test_duplicates_and_conflicts_within_a_batch_and_with_earlier_ones(partition
     assert anomalies == [(2,)], "only of readings that were stored"
 
 
+def test_a_conflict_that_cannot_be_kept_leaves_its_partition_alone(partition: Partition) -> None:
+    """The short plan leaves the messages out, which nobody misses before one is in conflict."""
+    short = [
+        partition.batch(*rows).drop_columns(["key", "value"])
+        for rows in (
+            [partition.reading(0, 0, 1.0), partition.reading(1, 0, 1.0)],
+            [partition.reading(2, 1, 2.0), partition.reading(3, 0, 9.0)],
+        )
+    ]
+    assert partition.run(*short)["undecided"] is True
+    assert partition.state() == (0, (0, 0, 0), 0)
+    assert partition.run(short[0])["undecided"] is False
+    assert partition.state() == (2, (1, 1, 0), 1)
+
+
 @pytest.mark.parametrize("offsets", [(1, 2), (0, 2)])
 def test_a_gap_fails_and_leaves_nothing(partition: Partition, offsets: tuple[int, ...]) -> None:
     with pytest.raises(LedgerError):

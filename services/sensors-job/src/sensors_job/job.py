@@ -21,7 +21,7 @@ from sensors_job.sink import STATS, Target, writer
 if TYPE_CHECKING:
     from sensors_job.config import JobSettings
     from sensors_job.metrics import Metrics
-    from sensors_job.plans import Stats
+    from sensors_job.plans import Plan, Stats
     from sensors_job.rules import RuleSet
 
 log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class Job:
         with self._busy:
             started = self._batch_started = time.monotonic()
             rules = read_rules(self._database)
-            stats = self._plans.run(lambda stages: self._run(messages, rules, stages))
+            stats = self._plans.run(lambda plan: self._run(messages, rules, plan))
             seconds = time.monotonic() - started
             totals = self._metrics.batch(stats, seconds, rules.version)
             self._batch_started = None
@@ -137,14 +137,18 @@ class Job:
             ),
         )
 
-    def _run(self, messages: Any, rules: RuleSet, stages: list[validation.Stage]) -> Stats:  # noqa: ANN401 - pyspark
+    def _run(self, messages: Any, rules: RuleSet, plan: Plan) -> Stats:  # noqa: ANN401 - pyspark
         rows = messages
-        for columns in stages:
+        for columns in plan.stages:
             rows = rows.selectExpr(*columns)
         # Without a rule that goes by a profile the plan has nothing of them.
         unusual, hours = rules.unusual, self._settings.business_hours
         columns = validation.sink_columns(
-            hours, rules.version, anomaly_line(rules), unusual=unusual is not None
+            hours,
+            rules.version,
+            anomaly_line(rules),
+            messages=plan.messages,
+            unusual=unusual is not None,
         )
         write = writer(self._target, unusual)
         return [row.asDict() for row in map_in_arrow(rows.selectExpr(*columns), write, STATS).collect()]

@@ -1,7 +1,8 @@
-"""Which of the two plans a batch runs with: the short one, or the one that looks at messages again."""
+"""Which of the two plans a batch runs with: the short one, or the one that any message can be judged by."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sensors_job import validation
@@ -19,6 +20,18 @@ Stats = list[dict[str, Any]]
 """What the tasks of a batch report: rows of sensors_job.sink.STATS."""
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How a batch's messages are judged.
+
+    `stages`: the projections. `messages`: whether the tasks get the accepted messages themselves, too, which
+    they need only for those that are in conflict with another.
+    """
+
+    stages: list[Stage]
+    messages: bool
+
+
 class Plans:
     """The short plan, and for some time after it was not enough the full one.
 
@@ -27,12 +40,12 @@ class Plans:
 
     def __init__(self, limits: Limits, types: Mapping[str, str]) -> None:
         """Make both plans' projections from the message contract's settings."""
-        self._short = validation.stages(limits, types, second_look=False)
-        self._full = validation.stages(limits, types)
+        self._short = Plan(validation.stages(limits, types, second_look=False), messages=False)
+        self._full = Plan(validation.stages(limits, types), messages=True)
         self._full_batches = 0
 
-    def run(self, batch: Callable[[list[Stage]], Stats]) -> Stats:
-        """Call `batch` with the projections to judge with, and again with others where it has to be.
+    def run(self, batch: Callable[[Plan], Stats]) -> Stats:
+        """Call `batch` with the plan to judge by, and again with the other where it has to be.
 
         Where a message of one partition is undecided the whole batch runs again: the ledger makes the tasks
         of the other partitions skip what they have written, so of those the first run's report counts.

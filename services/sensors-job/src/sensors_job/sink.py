@@ -32,7 +32,7 @@ STATS = (
 )
 """Schema of a task's one row; `reasons` is JSON {reason: count}, `merges` counts slow paths.
 
-`undecided`: a message needs the second look that the batch's plan left out, so nothing was written.
+`undecided`: a message needs what the batch's plan left out (sensors_job.plans), so nothing was written.
 """
 
 
@@ -51,7 +51,7 @@ class LedgerError(RuntimeError):
 
 
 class UndecidedError(RuntimeError):
-    """A message was neither accepted nor given a reason."""
+    """A message was neither accepted nor given a reason, or is in conflict and not at hand."""
 
 
 def writer(target: Target, unusual: Unusual | None = None) -> Callable[[Iterator[Any]], Iterator[Any]]:
@@ -236,6 +236,8 @@ class PartitionTask:
                 f"{accepted} readings, but {inserted} new, {duplicates} repeated, {conflicts} in conflict"
             )
             raise LedgerError(message)
+        if conflicts and "value" not in batch.schema.names:
+            raise UndecidedError
         for sensor_id, offset in conflicts:
             index = offset - self._next
             key, value = (batch.column(name)[index].as_py() for name in ("key", "value"))

@@ -79,9 +79,11 @@ def stages(limits: Limits, types: Mapping[str, str], *, second_look: bool = True
     pairs = " OR ".join(f"(type = {text(t)} AND unit = {text(u)})" for t, u in sorted(types.items()))
     units = f"({pairs})"
     past, future = -limits.max_past_seconds * 1_000_000, limits.max_future_seconds * 1_000_000
-    # A flat object that ends with its first brace: nothing can follow it, so from_json has read it all.
+    # A flat object that ends with its first brace: nothing can follow it, so from_json has read it all. By
+    # bytes, since to count characters takes several times as long.
     whole = (
-        "startswith(message, '{') AND locate('}', message) = char_length(message) AND is_valid_utf8(message)"
+        "startswith(message, '{') AND is_valid_utf8(message)"
+        " AND octet_length(substring_index(message, '}', 1)) = octet_length(message) - 1"
     )
     good = (
         f"{whole} AND reading BETWEEN {number(-sys.float_info.max)} AND {number(sys.float_info.max)}"
@@ -177,15 +179,21 @@ def reject_line() -> str:
 
 
 def sink_columns(
-    hours: BusinessHours, rules_version: int, anomaly_line: str, *, unusual: bool = False
+    hours: BusinessHours,
+    rules_version: int,
+    anomaly_line: str,
+    *,
+    messages: bool = True,
+    unusual: bool = False,
 ) -> Stage:
     """Return the last projection: what the tasks get, as sensors_job.sink names it.
 
-    key and value travel with accepted rows only, for those few that the database finds in conflict. minute is
-    where the reading's minute begins, in seconds since 1970; null, as type, for a rejected row. With
+    minute is where the reading's minute begins, in seconds since 1970; null, as type, for a rejected row.
+    With `messages` come key and value of accepted rows, for those that the database finds in conflict. With
     `unusual` come the columns that sensors_job.unusual judges by: reading, its hour (UTC), and facts, the
     first fields of an anomaly's line.
     """
+    original = [f"CASE WHEN reason IS NULL THEN {column} END AS {column}" for column in ("key", "value")]
     facts = "concat_ws('\\t', stamp, sensor_id, type, CAST(reading AS STRING), unit)"
     judged = [
         f"CASE WHEN reason IS NULL THEN {facts} END AS facts",
@@ -201,10 +209,9 @@ def sink_columns(
         f"{measurement_line(hours, rules_version)} AS measurement_line",
         f"{anomaly_line} AS anomaly_line",
         f"{reject_line()} AS reject_line",
-        "CASE WHEN reason IS NULL THEN key END AS key",
-        "CASE WHEN reason IS NULL THEN value END AS value",
         "unix_millis(timestamp) AS appended_ms",
         "CASE WHEN reason IS NULL THEN type END AS type",
         "CASE WHEN reason IS NULL THEN unix_seconds(date_trunc('MINUTE', event_time)) END AS minute",
+        *(original if messages else []),
         *(judged if unusual else []),
     ]
