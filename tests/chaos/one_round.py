@@ -89,7 +89,8 @@ class Round:
                     began = self._strike(strike, naive)
                     until("health, no lag, and the last acknowledged message stored", self._recovered)
                     recovery = time.monotonic() - began
-                    until("readings to flow again", probe.flowing)
+                    again = probe.now()
+                    until("readings to flow again", lambda: probe.flowing_since(again))
                     expected, verdict = self._judge()
                     others = {twin.order: self._judge_twin(twin, expected) for twin in naive}
                 finally:

@@ -149,6 +149,22 @@ def flowing() -> bool:
     return seen.healthy and rate >= READINGS_A_SECOND
 
 
+def now() -> str:
+    """Return the database's time."""
+    (row,) = query("SELECT now()::text AS now")
+    return str(row["now"])
+
+
+def flowing_since(moment: str) -> bool:
+    """Tell whether all is up, and all readings of five seconds that began later than `moment` are stored."""
+    (row,) = query(
+        f"SELECT count(*) / 5.0 AS rate, now() - interval '7 s' > '{moment}' AS later "  # noqa: S608 - our own text
+        "FROM sensors.measurements "
+        "WHERE event_time >= now() - interval '7 s' AND event_time < now() - interval '2 s'"
+    )
+    return row["later"] and float(row["rate"]) >= READINGS_A_SECOND and flowing()
+
+
 def answering(unit: str) -> bool:
     """Tell whether the health address of one of our services on the apps node says that all is well."""
     port = ENVIRONMENT.catalogue.services[unit].ports["http"].first
