@@ -96,7 +96,7 @@ def test(phases: Phases) -> None:
         tests = ["--durations=20", "tests/testinfra", "tests/e2e"]
         stream_checked([TOOLS / "pytest", *tests], cwd=ROOT, env={"PYTHONPATH": sources})
     with phases.phase("faults while data flows"):
-        rounds = ["ROUNDS=3", f"SEED={CHAOS_SEED}", "NAIVE=1"]
+        rounds = ["ROUNDS=3", f"SEED={CHAOS_SEED}"]
         stream_checked(["make", "--no-print-directory", "chaos", *rounds], cwd=ROOT)
 
 
