@@ -31,8 +31,8 @@ SESSION = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
-# For what a person runs: a driver that computes in one thread, and needs no cluster and no fixed port. It does
-# little but start, which with the first of the JVM's two compilers alone is half the work.
+# For what a person runs: a driver that computes in one thread, and needs no cluster and no fixed port.
+# It does little but start, which with the first of the JVM's two compilers alone is half the work.
 LOCAL = {
     "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
     "spark.master": "local[1]",
