@@ -69,11 +69,21 @@ def serve() -> Iterator[Callable[[list[Page]], str]]:
         server.server_close()
 
 
-def restarts(check: Any, url: str, recovery: Path) -> bool:  # noqa: ANN401 - as above
-    """Tell whether the check, which must not fail, runs the command that stands for the restart."""
-    mark = recovery / "restarted"
-    assert check.main([url, str(recovery), "touch", str(mark)]) == 0
-    return mark.exists()
+@pytest.fixture
+def restarts(
+    check: Any,  # noqa: ANN401 - as above
+    serve: Callable[[list[Page]], str],
+    tmp_path: Path,
+) -> Callable[[list[Page]], bool]:
+    """Return a function that tells whether the check, shown these pages, asks for the restart."""
+
+    def run(pages: list[Page]) -> bool:
+        mark = tmp_path / "restarted"
+        assert check.main([serve(pages), str(tmp_path), "touch", str(mark)]) == 0
+        assert pages == []
+        return mark.exists()
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -90,15 +100,9 @@ def restarts(check: Any, url: str, recovery: Path) -> bool:  # noqa: ANN401 - as
     ],
 )
 def test_a_master_with_cores_that_nobody_has_is_restarted(
-    check: Any,  # noqa: ANN401 - as above
-    serve: Callable[[list[Page]], str],
-    tmp_path: Path,
-    pages: list[Page],
-    *,
-    restarted: bool,
+    restarts: Callable[[list[Page]], bool], pages: list[Page], *, restarted: bool
 ) -> None:
-    assert restarts(check, serve(pages), tmp_path) is restarted
-    assert pages == []
+    assert restarts(pages) is restarted
 
 
 @pytest.mark.parametrize(
@@ -113,17 +117,11 @@ def test_a_master_with_cores_that_nobody_has_is_restarted(
     ],
 )
 def test_a_master_that_remembers_what_it_does_not_list_is_restarted(
-    check: Any,  # noqa: ANN401 - as above
-    serve: Callable[[list[Page]], str],
-    tmp_path: Path,
-    pages: list[Page],
-    *,
-    restarted: bool,
+    restarts: Callable[[list[Page]], bool], tmp_path: Path, pages: list[Page], *, restarted: bool
 ) -> None:
     for name in ("app_app-0", "app_app-1", "worker_worker-1"):
         (tmp_path / name).touch()
-    assert restarts(check, serve(pages), tmp_path) is restarted
-    assert pages == []
+    assert restarts(pages) is restarted
 
 
 def test_workers_that_are_gone_count_for_nothing(check: Any, tmp_path: Path) -> None:  # noqa: ANN401 - as above
