@@ -89,7 +89,7 @@ check-types: tools
 	cd tests/testinfra && ../../.venv/bin/mypy .
 	@for tests in tests/e2e tests/chaos tests/bench; do echo "mypy $$tests"; \
 	  (cd $$tests && MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) ../../.venv/bin/mypy .); done
-	cd ansible && ../.venv/bin/mypy plugins/filter plugins/inventory plugins/modules vault_password.py
+	cd ansible && ../.venv/bin/mypy plugins/filter plugins/inventory plugins/modules plugins/strategy vault_password.py
 	@for service in services/*/; do echo "mypy $$service"; \
 	  MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) .venv/bin/mypy "$${service}src"; done
 check-roles: tools
