@@ -37,6 +37,9 @@ SESSION = {
     "spark.redaction.regex": "(?i)secret|password|passwd|token|access[.]key|jaas",
     "spark.redaction.string.regex": '(?i)password=("[^"]*"|[^\\s;]+)',
     "spark.ui.showConsoleProgress": "false",
+    # A partition's task goes where its consumer is, if that slot is free. While the lake's task has it, Spark
+    # would wait for 3 s, with other slots idle and the batch standing still.
+    "spark.locality.wait": "0s",
     # What the driver remembers of past batches costs memory, and there are 86,400 of them a day.
     "spark.sql.streaming.ui.retainedQueries": "2",
     "spark.sql.streaming.ui.retainedProgressUpdates": "20",
