@@ -16,6 +16,8 @@ from millrace.paths import cache_dir, environment, environments, repo_root, stat
 
 ROOT = repo_root()
 TOOLS = ROOT / ".venv" / "bin"
+# Its three rounds strike a daemon, a node and the network.
+CHAOS_SEED = 45
 
 
 def _millrace(*words: str) -> None:
@@ -93,6 +95,9 @@ def test(phases: Phases) -> None:
         sources = ":".join(str(path) for path in sorted(ROOT.glob("services/*/src")))
         tests = ["--durations=20", "tests/testinfra", "tests/e2e"]
         stream_checked([TOOLS / "pytest", *tests], cwd=ROOT, env={"PYTHONPATH": sources})
+    with phases.phase("faults while data flows"):
+        rounds = ["ROUNDS=3", f"SEED={CHAOS_SEED}", "NAIVE=1"]
+        stream_checked(["make", "--no-print-directory", "chaos", *rounds], cwd=ROOT)
 
 
 def molecule(phases: Phases) -> None:
