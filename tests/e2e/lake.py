@@ -26,12 +26,17 @@ def there() -> bool:
     return bool(probe.ENVIRONMENT.topology.members("hdfs_namenode"))
 
 
-def lake_metrics() -> dict[str, float]:
-    """Return the lake's metrics of the job, by name and labels."""
+def job_metrics(prefix: str) -> dict[str, float]:
+    """Return the job's metrics that begin so, by name and labels."""
     port = JOB.ports["http"].first
     text = remote.run(probe.APPS, ["curl", "-sf", f"http://127.0.0.1:{port}/metrics"])
-    pairs = (line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("sensors_lake_"))
+    pairs = (line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(prefix))
     return {name: float(value) for name, value in pairs}
+
+
+def lake_metrics() -> dict[str, float]:
+    """Return the lake's metrics of the job, by name and labels."""
+    return job_metrics("sensors_lake_")
 
 
 def next_offsets() -> dict[int, int]:

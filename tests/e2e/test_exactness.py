@@ -19,7 +19,7 @@ import stored
 
 from millrace import remote
 from sensors_generator.aggregates import PERIODS, aggregate
-from sensors_generator.stream import Item, scenario, span, summary
+from sensors_generator.stream import Item, Shares, scenario, span, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,12 +79,34 @@ FAULTS: dict[str, Callable[[], None] | None] = {
 }
 
 
+# Their streams have no invalid messages: the short plan judges them, and the full one the others'.
+SHORT = ("nothing", "executor")
+
+
+def batches(plan: str) -> float:
+    """Return how many batches the job says this plan has decided."""
+    return lake.job_metrics("sensors_job_batches_total").get(
+        f'sensors_job_batches_total{{plan="{plan}"}}', 0.0
+    )
+
+
+def await_short_plan() -> float:
+    """Wait until the job decides by the short plan; return how many batches the full one has decided."""
+    before = batches("short")
+    probe.wait_until("the job to be back at the short plan", lambda: batches("short") > before)
+    return batches("full")
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_message_takes_effect_exactly_once(sensors: probe.Sensors, fault: str) -> None:
     start = datetime.now(UTC).replace(microsecond=0) - span(COUNT, len(sensors.types)) - timedelta(minutes=5)
     rules = probe.rules()
     seed = SEED + list(FAULTS).index(fault)
-    items = list(scenario(seed, COUNT, sensors.types, start, rules=rules, huge_bytes=5_000_000))
+    shares = Shares(invalid=0.0) if fault in SHORT else Shares()
+    items = list(
+        scenario(seed, COUNT, sensors.types, start, shares=shares, rules=rules, huge_bytes=5_000_000)
+    )
+    full = await_short_plan() if fault in SHORT else None
     since = {topic: probe.ends(topic) for topic in ("sensors.anomalies", "sensors.rejected")}
 
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -98,6 +120,8 @@ def test_every_message_takes_effect_exactly_once(sensors: probe.Sensors, fault: 
         sending.result()
     probe.wait_until("the job to pass all messages", sensors.processed)
 
+    if full is not None:
+        assert batches("full") == full, "only the short plan was tested"
     check_counts(sensors, items)
     check_measurements(sensors, items)
     check_anomalies(sensors, items)

@@ -10,6 +10,7 @@ import json
 import os
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -21,11 +22,12 @@ if "SENSORS_JOB_TEST_DATABASE" not in os.environ:
 
 import psycopg2  # noqa: E402 - after the skips
 
-from sensors_job import statements  # noqa: E402 - after the skips
+from sensors_job import columnar, statements  # noqa: E402 - after the skips
+from sensors_job.config import DEFAULT_TYPES, BusinessHours, Limits  # noqa: E402 - after the skips
 from sensors_job.database import STAGES  # noqa: E402 - after the skips
 from sensors_job.driver_database import backfill_aggregates  # noqa: E402 - after the skips
+from sensors_job.rules import Rule, RuleSet  # noqa: E402 - after the skips
 from sensors_job.sink import LedgerError, PartitionTask, Target, writer  # noqa: E402 - after the skips
-from sensors_job.validation import UNDECIDED  # noqa: E402 - after the skips
 
 DATABASE = json.loads(os.environ["SENSORS_JOB_TEST_DATABASE"])
 COLUMNS = {
@@ -46,6 +48,10 @@ TEN = 1_795_255_200
 """2026-11-21T10:00:00Z, in seconds since 1970."""
 
 
+HIGH = Rule("high", "voltage", "above", 240.0, "info")
+CONTRACT = columnar.contract(Limits(), DEFAULT_TYPES, BusinessHours(), RuleSet(3, (HIGH,)))
+
+
 class Partition:
     """Partition 0 of a topic that exists only in the ledger, with a sensor of its own."""
 
@@ -53,7 +59,8 @@ class Partition:
         """Make the ledger's row."""
         self.topic = f"test-{uuid.uuid4().hex}"
         self.sensor = f"s{uuid.uuid4().hex}"
-        self.write = writer(Target(DATABASE, self.topic, "anomalies", "rejected"))
+        self.target = Target(DATABASE, self.topic, "anomalies", "rejected")
+        self.write = writer(self.target)
         self.query("INSERT INTO sensors.ledger VALUES (%s, 0, 0) RETURNING 1", self.topic)
 
     def query(self, statement: str, *arguments: object) -> list[Any]:
@@ -90,9 +97,37 @@ class Partition:
             {name: pa.array([row.get(name) for row in full], kind) for name, kind in COLUMNS.items()}
         )
 
-    def run(self, *batches: Any) -> dict[str, Any]:  # noqa: ANN401 - pyarrow has no types
+    def message(self, second: int, value: float) -> bytes:
+        """Return the message of a valid reading `second` seconds after ten o'clock."""
+        stamp = f"2026-11-21T10:00:{second:02}.25Z"
+        reading = {
+            "sensor_id": self.sensor,
+            "type": "voltage",
+            "value": value,
+            "unit": "V",
+            "timestamp": stamp,
+        }
+        return json.dumps(reading).encode()
+
+    def messages(self, first: int, *values: bytes) -> Any:  # noqa: ANN401 - pyarrow has no types
+        """Return the record batch of messages as they are in Kafka, from offset `first` on."""
+        appended = datetime.fromtimestamp(TEN + 3600.125, UTC)
+        columns = {
+            "key": pa.array([b"k"] * len(values), pa.binary()),
+            "value": pa.array(values, pa.binary()),
+            "partition": pa.array([0] * len(values), pa.int32()),
+            "offset": pa.array(range(first, first + len(values)), pa.int64()),
+            "timestamp": pa.array([appended] * len(values), pa.timestamp("us", "UTC")),
+        }
+        return pa.RecordBatch.from_pydict(columns)
+
+    def judge(self, *batches: Any) -> dict[str, Any]:  # noqa: ANN401 - pyarrow has no types
+        """Judge and write record batches of messages as one task does; return its statistics."""
+        return self.run(*batches, write=writer(self.target, None, CONTRACT))
+
+    def run(self, *batches: Any, write: Any = None) -> dict[str, Any]:  # noqa: ANN401 - pyarrow has no types
         """Write record batches as one task does; return its statistics."""
-        (stats,) = self.write(iter(batches))
+        (stats,) = (write or self.write)(iter(batches))
         row: dict[str, Any] = stats.to_pylist()[0]
         return row
 
@@ -136,13 +171,48 @@ def test_a_batch_takes_effect_once_however_often_it_is_written(partition: Partit
     ) == [(2,)]
 
 
+def test_messages_are_judged_on_the_way_and_stored_with_all_that_is_theirs(
+    partition: Partition,
+) -> None:
+    good, high, conflict = (
+        partition.message(0, 230.5),
+        partition.message(1, 241),
+        partition.message(0, 230.25),
+    )
+    assert partition.judge(partition.messages(0, good, high))["stored"] == 2
+    stats = partition.judge(
+        partition.messages(2, good, conflict), partition.messages(4, partition.message(2, 1e-7))
+    )
+    assert [stats[name] for name in ("stored", "duplicates", "rejected", "merges")] == [1, 1, 1, 1]
+    rows = partition.query(
+        "SELECT extract(epoch FROM event_time), value, source_offset, extract(epoch FROM appended_at), "
+        "weekday, hour, business_hours, rules_version FROM sensors.measurements "
+        "WHERE sensor_id = %s ORDER BY 1",
+        partition.sensor,
+    )
+    assert rows == [
+        (Decimal(TEN + second) + Decimal("0.25"), value, offset, TEN + Decimal("3600.125"), 6, 10, False, 3)
+        for second, value, offset in ((0, 230.5, 0), (1, 241.0, 1), (2, 1e-7, 4))
+    ]
+    anomalies = partition.query(
+        "SELECT source_offset, rule_id, severity, threshold, value FROM sensors.anomalies "
+        "WHERE sensor_id = %s",
+        partition.sensor,
+    )
+    assert anomalies == [(1, "high", "info", 240.0, 241.0)]
+    rejects = "SELECT source_offset, reason, key, value FROM sensors.rejects WHERE source_topic = %s"
+    (reject,) = partition.query(rejects, partition.topic)
+    assert (*reject[:2], *map(bytes, reject[2:])) == (3, "conflicting_value", b"k", conflict)
+    assert partition.mismatches() == []
+
+
 def test_an_undecided_message_leaves_its_partition_alone(partition: Partition) -> None:
-    known, unknown = partition.reading(0, 0, 1.0), partition.reject(1) | {"reason": UNDECIDED}
-    for batches in ([partition.batch(known, unknown)], [partition.batch(known), partition.batch(unknown)]):
-        assert partition.run(*batches)["undecided"] is True
+    known, unknown = partition.message(0, 1.0), b"{}"
+    for batches in ([(0, known, unknown)], [(0, known), (1, unknown)]):
+        assert partition.judge(*(partition.messages(*batch) for batch in batches))["undecided"] is True
         assert partition.state() == (0, (0, 0, 0), 0)
-    assert partition.run(partition.batch(known, partition.reject(1)))["undecided"] is False
-    assert partition.state() == (2, (1, 0, 1), 1)
+    assert partition.judge(partition.messages(0, known))["undecided"] is False
+    assert partition.state() == (1, (1, 0, 0), 1)
 
 
 def test_of_an_overlapping_batch_only_the_new_part_takes_effect(partition: Partition) -> None:
@@ -178,21 +248,6 @@ def test_duplicates_and_conflicts_within_a_batch_and_with_earlier_ones(partition
         "SELECT source_offset FROM sensors.anomalies WHERE sensor_id = %s", partition.sensor
     )
     assert anomalies == [(2,)], "only of readings that were stored"
-
-
-def test_a_conflict_that_cannot_be_kept_leaves_its_partition_alone(partition: Partition) -> None:
-    """The short plan leaves the messages out, which nobody misses before one is in conflict."""
-    short = [
-        partition.batch(*rows).drop_columns(["key", "value"])
-        for rows in (
-            [partition.reading(0, 0, 1.0), partition.reading(1, 0, 1.0)],
-            [partition.reading(2, 1, 2.0), partition.reading(3, 0, 9.0)],
-        )
-    ]
-    assert partition.run(*short)["undecided"] is True
-    assert partition.state() == (0, (0, 0, 0), 0)
-    assert partition.run(short[0])["undecided"] is False
-    assert partition.state() == (2, (1, 1, 0), 1)
 
 
 @pytest.mark.parametrize("offsets", [(1, 2), (0, 2)])

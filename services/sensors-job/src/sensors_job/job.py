@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace_common.logs import fields
-from sensors_job import kafka_source, lake, validation
+from sensors_job import columnar, kafka_source, lake, validation
 from sensors_job.driver_database import backfill_aggregates, read_rules, starting_offsets
 from sensors_job.plans import Plans
 from sensors_job.rules import anomaly_line
@@ -88,7 +88,8 @@ class Job:
         self._settings = settings
         self._metrics = metrics
         self._database = settings.postgres.connect_arguments("sensors-job")
-        self._plans = Plans(settings.limits, settings.types)
+        self._plans = Plans()
+        self._stages = validation.stages(settings.limits, settings.types)
         topics = settings.topics
         self._target = Target(self._database, topics.measurements, topics.anomalies, topics.rejected)
         self._busy = threading.Lock()
@@ -127,12 +128,14 @@ class Job:
             stats = self._plans.run(lambda plan: self._run(messages, rules, plan))
             seconds = time.monotonic() - started
             totals = self._metrics.batch(stats, seconds, rules.version)
+            self._metrics.plan(self._plans.last)
             self._batch_started = None
         slowest = max((row["seconds"] for row in stats), default=0.0)
         log.info(
             "batch written",
             extra=fields(
                 batch=batch_id,
+                plan=self._plans.last,
                 seconds=round(seconds, 3),
                 slowest_task=round(slowest, 3),
                 rules_version=rules.version,
@@ -141,20 +144,22 @@ class Job:
         )
 
     def _run(self, messages: Any, rules: RuleSet, plan: Plan) -> Stats:  # noqa: ANN401 - pyspark
-        rows = messages
-        for columns in plan.stages:
-            rows = rows.selectExpr(*columns)
-        # Without a rule that goes by a profile the plan has nothing of them.
-        unusual, hours = rules.unusual, self._settings.business_hours
-        columns = validation.sink_columns(
-            hours,
-            rules.version,
-            anomaly_line(rules),
-            messages=plan.messages,
-            unusual=unusual is not None,
-        )
-        write = writer(self._target, unusual)
-        return [row.asDict() for row in map_in_arrow(rows.selectExpr(*columns), write, STATS).collect()]
+        hours, unusual = self._settings.business_hours, rules.unusual
+        if plan == "short":
+            rows = messages.selectExpr(*columnar.INPUT)
+            contract = columnar.contract(self._settings.limits, self._settings.types, hours, rules)
+            write = writer(self._target, unusual, contract)
+        else:
+            rows = messages
+            for columns in self._stages:
+                rows = rows.selectExpr(*columns)
+            # Without a rule that goes by a profile the plan has nothing of them.
+            line = anomaly_line(rules)
+            rows = rows.selectExpr(
+                *validation.sink_columns(hours, rules.version, line, unusual=unusual is not None)
+            )
+            write = writer(self._target, unusual)
+        return [row.asDict() for row in map_in_arrow(rows, write, STATS).collect()]
 
     def failure(self) -> str | None:
         """Return why the query no longer runs, or None while it does."""

@@ -31,6 +31,9 @@ class Metrics:
             "Record batches that held a repeated reading and took the slow path",
             registry=self.registry,
         )
+        self._batches = Counter(
+            "sensors_job_batches", "Batches by the plan that decided them", ["plan"], registry=self.registry
+        )
         self._seconds = Histogram(
             "sensors_job_batch_seconds", "Duration of a batch", buckets=BUCKETS, registry=self.registry
         )
@@ -61,6 +64,10 @@ class Metrics:
         self._rules.set(rules_version)
         self._finished.set_to_current_time()
         return totals | {"partitions": {str(row["partition"]): row["next_offset"] for row in rows}}
+
+    def plan(self, name: str) -> None:
+        """Count a batch for the plan that decided it."""
+        self._batches.labels(name).inc()
 
     def lag(self, messages: int) -> None:
         """Set how many messages wait."""

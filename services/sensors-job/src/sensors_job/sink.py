@@ -15,11 +15,11 @@ import psycopg2
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensors_job import statements
+from sensors_job import columnar, statements
+from sensors_job.columnar import UndecidedError
 from sensors_job.copy_stream import copy_in
 from sensors_job.database import transaction
 from sensors_job.unusual import judge
-from sensors_job.validation import UNDECIDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -50,15 +50,17 @@ class LedgerError(RuntimeError):
     """The offsets of a task do not fit the ledger; writing them would lose or repeat messages."""
 
 
-class UndecidedError(RuntimeError):
-    """A message was neither accepted nor given a reason, or is in conflict and not at hand."""
-
-
-def writer(target: Target, unusual: Unusual | None = None) -> Callable[[Iterator[Any]], Iterator[Any]]:
+def writer(
+    target: Target, unusual: Unusual | None = None, contract: columnar.Contract | None = None
+) -> Callable[[Iterator[Any]], Iterator[Any]]:
     """Return the function for mapInArrow that writes a task's record batches and yields one row of STATS.
 
-    `unusual`: the rules that go by a profile, None without any.
+    `unusual`: the rules that go by a profile, None without any. `contract`: what the messages are judged by
+    here, None where Spark has judged them.
     """
+
+    def judged(batch: Any) -> Any:  # noqa: ANN401 - no types
+        return columnar.judge(batch, contract) if contract and batch.num_rows else batch
 
     def write(batches: Iterator[Any]) -> Iterator[Any]:
         started = time.monotonic()
@@ -68,13 +70,12 @@ def writer(target: Target, unusual: Unusual | None = None) -> Callable[[Iterator
         partition = first.column("partition")[0].as_py()
         task = PartitionTask(target, partition, unusual)
         try:
-            _check_decided(first)
+            first = judged(first)
             with transaction(target.database, stages=True) as connection, connection.cursor() as cursor:
                 task.begin(cursor)
                 task.write(cursor, first)
                 for batch in batches:
-                    _check_decided(batch)
-                    task.write(cursor, batch)
+                    task.write(cursor, judged(batch))
                 task.finish(cursor)
         except UndecidedError:
             for _ in batches:
@@ -85,11 +86,6 @@ def writer(target: Target, unusual: Unusual | None = None) -> Callable[[Iterator
             yield task.stats(time.monotonic() - started)
 
     return write
-
-
-def _check_decided(batch: Any) -> None:  # noqa: ANN401 - no types
-    if pc.any(pc.equal(batch.column("reason"), UNDECIDED)).as_py():
-        raise UndecidedError
 
 
 class PartitionTask:
@@ -236,8 +232,6 @@ class PartitionTask:
                 f"{accepted} readings, but {inserted} new, {duplicates} repeated, {conflicts} in conflict"
             )
             raise LedgerError(message)
-        if conflicts and "value" not in batch.schema.names:
-            raise UndecidedError
         for sensor_id, offset in conflicts:
             index = offset - self._next
             key, value = (batch.column(name)[index].as_py() for name in ("key", "value"))

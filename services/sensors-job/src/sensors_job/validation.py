@@ -1,9 +1,9 @@
 """The message contract (docs/message-contract.md) as Spark SQL expressions.
 
-Nearly every message takes the short way: one parse into typed columns, two patterns, no surprise. Only what
-fails there gets a second look: parsed again, as VARIANT, to say why (or to accept it after all: nested extra
-fields, spaces). Spark plans each batch anew and writes Java for it, and the second look is most of that Java,
-so there are projections without it, for batches whose messages need none.
+They judge any message. The job needs them only for batches that sensors_job.columnar can't decide, the lake's
+query for all. Nearly every message takes the short way: one parse into typed columns, two patterns, no
+surprise. Only what fails there gets a second look: parsed again, as VARIANT, to say why (or to accept it
+after all: nested extra fields, spaces).
 The short way is strict although from_json turns numbers into texts: no such text matches the id's pattern,
 the timestamp's pattern or a known type, which is why the words true, false and null are no sensor ids.
 """
@@ -29,8 +29,6 @@ _TEXTS = ("sensor_id", "type", "unit", "timestamp")
 
 Stage = list[str]
 """The columns of one projection, as Spark SQL."""
-UNDECIDED = "undecided"
-"""In place of a reason: the short way could not accept the message, and nobody looked again."""
 
 
 def _is_sensor_id(column: str) -> str:
@@ -42,12 +40,12 @@ def _kind(name: str) -> str:
     return f"schema_of_variant(try_variant_get(again, '$[0].{name}', 'variant'))"
 
 
-def stages(limits: Limits, types: Mapping[str, str], *, second_look: bool = True) -> list[Stage]:
+def stages(limits: Limits, types: Mapping[str, str]) -> list[Stage]:
     """Return the projections from Kafka's columns to a judged row.
 
     In: key, value, partition, offset, timestamp (the broker's). Out, besides these: reason (null when the
     message is a valid reading), sensor_id ('' when unknown), type, unit, reading, stamp (the timestamp as
-    sent), event_time. Without the second look, reason is UNDECIDED wherever one is needed.
+    sent), event_time.
     """
     source = ["key", "value", "partition", "offset", "timestamp"]
     size = "octet_length(value)"
@@ -90,14 +88,6 @@ def stages(limits: Limits, types: Mapping[str, str], *, second_look: bool = True
         f" AND {units} AND {_is_sensor_id('sensor_id')} AND {ahead} BETWEEN {past} AND {future}"
     )
     quick = [*source, "message", *fields, f"coalesce({good}, false) AS good"]
-    if not second_look:
-        undecided = [
-            *source,
-            *fields[1:],
-            "CASE WHEN good THEN sensor_id ELSE '' END AS sensor_id",
-            f"CASE WHEN NOT good THEN {text(UNDECIDED)} END AS reason",
-        ]
-        return [read, parse, split, quick, undecided]
     # Only rows that are not good cost anything here: an array of one, so that nothing may follow the object.
     bare = f"regexp_replace(message, {text(_BARE)}, '$11e999')"
     again = (
@@ -183,15 +173,14 @@ def sink_columns(
     rules_version: int,
     anomaly_line: str,
     *,
-    messages: bool = True,
     unusual: bool = False,
 ) -> Stage:
     """Return the last projection: what the tasks get, as sensors_job.sink names it.
 
     minute is where the reading's minute begins, in seconds since 1970; null, as type, for a rejected row.
-    With `messages` come key and value of accepted rows, for those that the database finds in conflict. With
-    `unusual` come the columns that sensors_job.unusual judges by: reading, its hour (UTC), and facts, the
-    first fields of an anomaly's line.
+    Key and value of accepted rows are for those that the database finds in conflict. With `unusual` come the
+    columns that sensors_job.unusual judges by: reading, its hour (UTC), and facts, the first fields of an
+    anomaly's line.
     """
     original = [f"CASE WHEN reason IS NULL THEN {column} END AS {column}" for column in ("key", "value")]
     facts = "concat_ws('\\t', stamp, sensor_id, type, CAST(reading AS STRING), unit)"
@@ -212,6 +201,6 @@ def sink_columns(
         "unix_millis(timestamp) AS appended_ms",
         "CASE WHEN reason IS NULL THEN type END AS type",
         "CASE WHEN reason IS NULL THEN unix_seconds(date_trunc('MINUTE', event_time)) END AS minute",
-        *(original if messages else []),
+        *original,
         *(judged if unusual else []),
     ]
