@@ -37,6 +37,7 @@ PACKAGES = (
     "openssl",
     "procps",
     "python3",
+    "python3-apt",
     "python3-cryptography",
     "python3-psycopg2",
     "python3-venv",
