@@ -110,8 +110,6 @@ def test_every_kind_of_invalid_message_is_left_to_the_other_way() -> None:
     assert len(kinds) > 40
     good = json.dumps(PLAIN).encode()
     for kind in kinds:
-        if kind.name in ("too far in the future", "too far in the past"):
-            continue
         for batch in ([kind.value], [good, kind.value, good]):
             with pytest.raises(columnar.UndecidedError):
                 judged(*batch)
