@@ -96,7 +96,7 @@ class JobSettings:
     types: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_TYPES))
     business_hours: BusinessHours = field(default_factory=BusinessHours)
     trigger_ms: int = setting(1000, minimum=0)
-    max_offsets_per_trigger: int = setting(200_000, minimum=1)
+    max_offsets_per_trigger: int = setting(500_000, minimum=1)
     batch_timeout_seconds: int = setting(300, minimum=1)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     spark: Mapping[str, str] = field(default_factory=dict)
