@@ -138,9 +138,14 @@ def set_up(bridge: Bridge) -> None:
 
 def take_down(bridge: Bridge) -> None:
     """Remove the bridge and the pool unless something else uses them, and stop the daemon if it is ours."""
-    devices = incus.query("/1.0/profiles/default")["devices"]
-    for name, device in devices.items():
-        if device.get("network") == bridge.name or device.get("pool") == incus.POOL:
+    gone = {
+        key: name
+        for key, kind, name in (("network", "networks", bridge.name), ("pool", "storage-pools", incus.POOL))
+        if not _others_use(kind, name)
+    }
+    for name, device in incus.query("/1.0/profiles/default")["devices"].items():
+        # What stays for another environment stays in the profile: without a disk it could make no container.
+        if any(device.get(key) == value for key, value in gone.items()):
             incus.incus("profile", "device", "remove", "default", name)
     if network(bridge.name) is not None:
         _remove("network", bridge.name)
@@ -152,6 +157,13 @@ def take_down(bridge: Bridge) -> None:
         say("other containers run on the Incus daemon, so it keeps running")
     else:
         stop()
+
+
+def _others_use(kind: str, name: str) -> bool:
+    """Tell whether anything but the default profile uses a network or pool; false where there is none."""
+    if f"/1.0/{kind}/{name}" not in incus.query(f"/1.0/{kind}"):
+        return False
+    return any(user != "/1.0/profiles/default" for user in incus.query(f"/1.0/{kind}/{name}")["used_by"])
 
 
 def _remove(kind: str, name: str) -> None:
