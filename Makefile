@@ -14,7 +14,8 @@ STDLIB := PYTHONPATH=tools/src PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m
 MILLRACE := .venv/bin/millrace
 TOOLS_HASH := $(shell cat requirements.txt tools/pyproject.toml | sha256sum | cut -c1-16)
 TOOLS := .venv/.made-from-$(TOOLS_HASH)
-TERRAFORM = $(or $(shell command -v terraform || command -v tofu),$(error Terraform or OpenTofu >= 1.5 is needed))
+# The one that the bootstrap finds too; looked for once, and only by what needs it.
+TERRAFORM = $(eval TERRAFORM := $$(or $$(shell $(STDLIB) millrace.terraform),$$(error see above)))$(TERRAFORM)
 TERRAFORM_ENV := TF_DATA_DIR=$(CURDIR)/.cache/terraform TF_CLI_CONFIG_FILE= CHECKPOINT_DISABLE=1
 SERVICES := $(wildcard services/*/src)
 space := $(subst ,, )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 PATIENCE = 600
 TOPIC = "sensors.measurements"
+# `make chaos` and `make bench` get here while they import, before they could say it themselves.
+if wrong := paths.wrong_environment():
+    sys.stderr.write(f"{wrong}\n")
+    sys.exit(2)
 ENVIRONMENT = current_environment()
 APPS = ENVIRONMENT.topology.members("apps")[0].name
 DATABASE = ENVIRONMENT.topology.members("timescaledb")[0].name

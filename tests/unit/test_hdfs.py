@@ -22,6 +22,10 @@ def read(path: str) -> dict[str, Any]:
     return loaded
 
 
+TOPOLOGY = read("inventories/lab/topology.yml")
+DATANODES = [name for name, node in TOPOLOGY["nodes"].items() if "hdfs_datanodes" in node["groups"]]
+
+
 def settings(host: str, name: str) -> dict[str, str]:
     """Return the settings of one of a lab node's files, as Hadoop reads them."""
     use = next(use for use in rendering.uses() if use.role == "hdfs")
@@ -40,7 +44,7 @@ def test_the_jars_have_the_version_of_the_one_file_of_versions() -> None:
     assert {"hadoop-common", "hadoop-hdfs", "hadoop-hdfs-client", "hadoop-auth"} <= of_hadoop
 
 
-@pytest.mark.parametrize("host", ["spark-1", "worker-1", "worker-2", "worker-3"])
+@pytest.mark.parametrize("host", ["spark-1", *DATANODES])
 def test_blocks_are_encrypted_and_permissions_hold(host: str) -> None:
     wanted = {
         "dfs.block.access.token.enable": "true",
@@ -66,8 +70,7 @@ def test_the_namenode_takes_the_datanodes_of_the_topology_alone() -> None:
     use = next(use for use in rendering.uses() if use.role == "hdfs")
     template = (ROLE / "templates" / "datanodes.j2").read_text(encoding="utf-8")
     listed = rendering.environment("lab").render(use, "spark-1", template, {})
-    domain = read("inventories/lab/topology.yml")["domain"]
-    assert listed.split() == [f"worker-{number}.{domain}" for number in (1, 2, 3)]
+    assert listed.split() == [f"{node}.{TOPOLOGY['domain']}" for node in DATANODES]
 
 
 def test_only_clients_protocols_are_for_everybody() -> None:
@@ -78,7 +81,7 @@ def test_only_clients_protocols_are_for_everybody() -> None:
         "security.client.datanode.protocol.acl",
     }
     assert policy["security.service.authorization.default.acl"] == "hdfs"
-    address = read("inventories/lab/topology.yml")["nodes"]["spark-1"]["address"]
+    address = TOPOLOGY["nodes"]["spark-1"]["address"]
     assert policy["security.service.authorization.default.hosts"] == f"{address},{LOOPBACK}"
 
 

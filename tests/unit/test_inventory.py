@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from millrace import paths, secrets
+from millrace.topology import load_topology
 
 ROOT = paths.repo_root()
 TOOL = Path(sys.executable).with_name("ansible-inventory")
@@ -117,12 +119,31 @@ def test_a_faulty_topology_stops_ansible_with_every_problem(tmp_path: Path) -> N
     folder = tmp_path / "lab"
     shutil.copytree(ROOT / "inventories" / "lab", folder)
     text = (folder / "topology.yml").read_text()
-    text = text.replace("10.77.0.12", "10.77.0.11").replace("[timescaledb]", "[timescale]")
+    one, other = load_topology(folder / "topology.yml").members("kafka")[:2]
+    text = re.sub(rf"\b{re.escape(str(other.address))}\b", str(one.address), text)
+    text = text.replace("[timescaledb]", "[timescale]")
     (folder / "topology.yml").write_text(text)
     done = run(folder, "--list")
     assert done.returncode != 0
-    assert "nodes.kafka-2.address: 10.77.0.11 already belongs to kafka-1" in done.stderr
+    assert f"nodes.{other.name}.address: {one.address} already belongs to {one.name}" in done.stderr
     assert "nodes.db-1.groups: unknown group 'timescale'" in done.stderr
+
+
+def test_more_copies_than_brokers_stop_ansible_before_it_contacts_a_node(tmp_path: Path) -> None:
+    folder = tmp_path / "lab"
+    shutil.copytree(ROOT / "inventories" / "lab", folder)
+    text = (folder / "topology.yml").read_text()
+    first, *others = [node.name for node in load_topology(folder / "topology.yml").members("kafka")]
+    kept = [line for line in text.splitlines() if not line.strip().startswith(tuple(f"{n}:" for n in others))]
+    (folder / "topology.yml").write_text("\n".join(kept) + "\n")
+    done = run(folder, "--list")
+    assert done.returncode != 0
+    told = " ".join(done.stderr.split())
+    assert "kafka_replication_factor: 3 is more than the 1 brokers in the topology; use at most 1" in told
+    # The environment's own variables count, and what they set suffices.
+    (folder / "group_vars").mkdir()
+    (folder / "group_vars" / "kafka.yml").write_text("kafka_replication_factor: 1\n")
+    assert listing(folder)["kafka"]["hosts"] == [first]
 
 
 def test_a_vault_of_another_password_is_told(state: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from millrace import scenarios
+from millrace import incus, scenarios
 from millrace.console import MillraceError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 # Each tells when it begins and ends; `failing` ends with 3.
 MOLECULE = """#!/bin/bash
 role=$(basename "$PWD")
-echo "begin $role" >> ../../log; echo "says $*"; echo "warns" >&2
+echo "begin $role" >> ../../log; echo "says $*"; echo "warns" >&2; echo "$MILLRACE_INCUS" >> ../../client
 if [ "$role" = large ]; then until grep -q 'begin small' ../../log; do sleep 0.05; done; fi
 echo "end $role" >> ../../log
 [ "$role" != failing ] || exit 3
@@ -76,6 +77,19 @@ def test_a_scenario_alone_prints_as_it_is(repository: Path, capfd: pytest.Captur
     assert scenarios.run(["failing"], scenarios.at_once())["failing"].status == 3
     assert (repository / "log").exists()
     assert capfd.readouterr().out == "says test\n"
+
+
+@pytest.mark.parametrize(
+    ("sudo", "client"), [(True, "sudo -n --preserve-env=INCUS_DIR incus"), (False, "incus")]
+)
+def test_scenarios_call_the_client_as_the_tools_do(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, *, sudo: bool, client: str
+) -> None:
+    monkeypatch.setattr(incus, "needs_sudo", lambda: sudo)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    for roles in (["small"], ["small", "failing"]):
+        scenarios.run(roles, 1)
+    assert (repository / "client").read_text().splitlines() == [client] * 3
 
 
 @pytest.mark.parametrize("wanted", ["0", "-1", "two", "1.5"])

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import base64
+import re
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace import paths, secrets
-from millrace.yamlio import InvalidInputError
+from millrace.yamlio import InvalidInputError, load_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,3 +139,16 @@ def test_the_password_script_prints_the_password_and_makes_nothing(state: Path) 
     (state / "vault-password").write_text("\n")
     assert printed_password().returncode == 1
     assert "is empty; restore it" in printed_password().stderr
+
+
+def test_who_is_said_to_use_a_secret_does() -> None:
+    root = paths.repo_root()
+    # What `make chaos` and `make bench` share with the end-to-end tests is in the folder of these.
+    folders = {"chaos": ("chaos", "e2e"), "bench": ("bench", "e2e"), "end-to-end tests": ("e2e",)}
+    told: Any = load_yaml(root / "ansible" / "secrets.yml")
+    for name, entry in told["secrets"].items():
+        for user in re.findall(r"make ([a-z]+)|(end-to-end tests)", entry["purpose"]):
+            verb = "".join(user)
+            places = [root / "tests" / folder for folder in folders.get(verb, ())] or [root / "tools" / "src"]
+            files = [path for place in places for path in place.rglob("*.py")]
+            assert any(f'"{name}"' in path.read_text(encoding="utf-8") for path in files), f"{name}: {verb}"

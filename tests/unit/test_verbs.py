@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
 import pytest
 
-from millrace import cli, console, durations, incus, lab, phases, remote, scenarios, sql, ssh, status, verbs
+from millrace import (
+    cli,
+    console,
+    durations,
+    incus,
+    lab,
+    paths,
+    phases,
+    remote,
+    scenarios,
+    sql,
+    ssh,
+    status,
+    verbs,
+)
 from millrace.console import CommandError, MillraceError, Phases
 from millrace.incus import Instance
 from millrace.topology import Network, Node, Topology
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+ROOT = paths.repo_root()
+ENVIRONMENTS = ", ".join(paths.environments())
 PAGE = status.Status(nodes={"a": True}, units={}, figures=None, lag=None)
 
 
@@ -127,6 +146,49 @@ def test_molecule_starts_the_lab_again_that_it_could_stop_in_part_only(
     assert called == ["image", "down", "start"]
 
 
+def called_by(monkeypatch: pytest.MonkeyPatch, verb: Callable[[Phases], None]) -> tuple[list[str], list[str]]:
+    """Run a verb with stand-ins for all that it calls; return the names of these and of its phases."""
+    called: list[str] = []
+    for variable in ("LIMIT", "TAGS"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def streamed(command: Sequence[str | Path], **_: object) -> None:
+        words = [str(word) for word in command]
+        called.append("bootstrap" if "millrace.bootstrap" in words else words[-1].rpartition("/")[2])
+
+    monkeypatch.setattr(phases, "stream_checked", streamed)
+    measured = Phases()
+    verb(measured)
+    return called, list(measured.durations)
+
+
+def test_the_machine_is_prepared_before_the_checks_and_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    called, names = called_by(monkeypatch, phases.test)
+    assert called[:4] == ["bootstrap", "tools", "validate", "check"]
+    assert [called.count(name) for name in ("tools", "validate", "check", "provision", "smoke")] == [1] * 5
+    # The second time is that of the second run, which must change nothing.
+    assert called.count("bootstrap") == 2
+    assert called[called.index("second-run") - 1] == "bootstrap"
+    assert names == [
+        "bootstrap",
+        "tool environment",
+        "validate",
+        "check",
+        "provision",
+        "deploy",
+        "smoke",
+        "second run changes nothing",
+        "tests on the lab",
+        "faults while data flows",
+    ]
+
+
+def test_up_has_the_same_phases_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    called, names = called_by(monkeypatch, phases.up)
+    assert called == ["bootstrap", "tools", "validate", "provision", "ensure", "site.yml", "smoke"]
+    assert names == ["bootstrap", "tool environment", "validate", "provision", "deploy", "smoke"]
+
+
 def test_an_interrupted_verb_ends_with_its_durations_and_records_them(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -160,6 +222,31 @@ def test_a_run_of_a_part_is_not_taken_for_one_of_the_whole(
         monkeypatch.setenv("ROLE", role)
         assert phases.main(["molecule"]) == 0
     assert [run.verb for run in durations.recorded()] == ["molecule of a part", "molecule"]
+
+
+@pytest.mark.parametrize("verb", ["up", "test", "molecule"])
+def test_a_long_verb_lists_the_right_environments(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENV", "nowhere")
+    monkeypatch.setitem(phases.VERBS, verb, lambda _: pytest.fail("the verb was run"))
+    assert phases.main([verb]) == 2
+    assert capsys.readouterr().out == f"no environment 'nowhere'; ENV is one of: {ENVIRONMENTS}\n"
+
+
+@pytest.mark.parametrize(("folder", "module"), [("chaos", "rounds"), ("bench", "bench")])
+def test_so_do_chaos_and_bench(folder: str, module: str) -> None:
+    places = [f"tests/{folder}", "tests/e2e", *map(str, sorted(ROOT.glob("services/*/src")))]
+    done = subprocess.run(  # noqa: S603 - this Python, as the Makefile calls it
+        [sys.executable, "-m", module],
+        env={**os.environ, "ENV": "nowhere", "PYTHONPATH": ":".join(places)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == f"no environment 'nowhere'; ENV is one of: {ENVIRONMENTS}\n"
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_an_interrupted_command_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,12 @@ from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
 
 from millrace import paths
-from millrace.validation import load_environment
+from millrace.validation import load_environment, replication_problems
 from millrace.yamlio import InvalidInputError, load_yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ansible.inventory.data import InventoryData
     from ansible.parsing.dataloader import DataLoader
 
@@ -24,7 +26,8 @@ DOCUMENTATION = """
 name: millrace
 short_description: Inventory from inventories/<env>/topology.yml
 description:
-  - Validates topology and catalogue, then makes a host of each node and a group of each of the catalogue's.
+  - Validates topology, catalogue and replication factors, then makes a host of each node and a group of each
+    of the catalogue's.
   - Addresses that a cloud assigned come from C(addresses.json) in the environment's state directory.
   - Gives every host the catalogue, the versions and the secrets (vault.yml in the state directory).
 """
@@ -47,11 +50,14 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has 
         root = paths.repo_root()
         try:
             environment = load_environment(Path(path), root / "ansible" / "catalogue.yml")
+            # The role would say it too, but only after other roles have changed all nodes.
+            problems = replication_problems(environment.topology, Path(path).parent)
             services = load_yaml(root / "ansible" / "catalogue.yml")
             versions = load_yaml(root / "ansible" / "versions.yml")
         except InvalidInputError as error:
-            message = f"{path}:\n" + "\n".join(f"  {problem}" for problem in error.problems)
-            raise AnsibleParserError(message) from error
+            raise _refusal(path, error.problems) from error
+        if problems:
+            raise _refusal(path, problems)
         topology = environment.topology
         state = paths.state_dir(topology.environment)
         topology = topology.with_addresses(_assigned(state / "addresses.json"))
@@ -102,6 +108,10 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has 
             message = f"{vault}: can't be read with the password in {paths.vault_password_file()}: {error}"
             raise AnsibleParserError(message) from error
         return dict(secrets)
+
+
+def _refusal(path: str, problems: Iterable[str]) -> AnsibleParserError:
+    return AnsibleParserError(f"{path}:\n" + "\n".join(f"  {problem}" for problem in problems))
 
 
 def _nodes(topology: Topology) -> dict[str, dict[str, object]]:

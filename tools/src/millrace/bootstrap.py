@@ -6,6 +6,7 @@ Standard library only: this runs with the system's Python, before the tool envir
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import re
@@ -14,8 +15,9 @@ import sys
 from pathlib import Path
 
 from millrace import daemon, incus, system, terraform
-from millrace.console import CommandError, MillraceError, confirmed, run, say, stream
+from millrace.console import CommandError, MillraceError, confirmed, flag, run, say, stream
 from millrace.machine import (
+    BRIDGE_PORTS,
     DISK_FIRST,
     KERNEL_LIMITS,
     SUBORDINATE_IDS,
@@ -25,9 +27,10 @@ from millrace.machine import (
     needs_backports,
     plan,
     problems,
+    taken_ports,
     wanted_by,
 )
-from millrace.paths import cache_dir, environment, environments, repo_root
+from millrace.paths import cache_dir, environment, repo_root, wrong_environment
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # package -> what shows that the machine has it already, however it was installed: a program or a path
@@ -118,8 +121,32 @@ def look(wanted: Wanted) -> Facts:
         bridge_settings=None if found is None else daemon.missing_settings(found, wanted.bridge.config),
         bridge_taken=exists and not ours,
         overlapping=tuple(system.overlaps(wanted.bridge.cidr, name, routes)),
+        # Where the bridge is there already, its own dnsmasq has them.
+        ports_taken=() if exists or not privileged else _taken_ports(wanted.bridge.gateway),
         has_pool=has_pool,
     )
+
+
+def _taken_ports(gateway: str) -> tuple[str, ...]:
+    listeners = []
+    for name in ("tcp", "tcp6", "udp", "udp6"):
+        path = Path("/proc/net") / name
+        if path.exists():  # those for IPv6 are missing where the kernel has none
+            listeners += system.parse_listeners(name[:3], path.read_text(encoding="ascii"))
+    found = system.in_the_way(listeners, gateway, BRIDGE_PORTS)
+    return taken_ports(found, _holders() if found else {})
+
+
+def _holders() -> dict[int, tuple[str, int]]:
+    """Return name and id of the process that holds each socket, by the socket's inode."""
+    # Only root sees what others' processes have open. Processes that end meanwhile are an error to find.
+    script = "find /proc/[0-9]*/fd -lname 'socket:*' -printf '%p %l\\n' 2>/dev/null || true"
+    holders = {}
+    for inode, process in system.parse_open_sockets(run(incus.root_command("sh", "-c", script))).items():
+        with contextlib.suppress(OSError):
+            name = Path(f"/proc/{process}/comm").read_text(encoding="utf-8", errors="replace").strip()
+            holders[inode] = (name, process)
+    return holders
 
 
 def _limit_path(name: str) -> Path:
@@ -224,6 +251,10 @@ def main(argv: list[str] | None = None) -> int:
 def _tools() -> int:
     missing = tuple(package for package, evidence in TOOL_PACKAGES.items() if not _has(evidence))
     if missing:
+        # `make -j` keeps back what its parts print: nobody would see the question that waits for an answer.
+        if sys.stdin.isatty() and not sys.stdout.isatty() and not flag("YES"):
+            msg = f"the tool environment needs the packages {' '.join(missing)}; `make tools` installs them"
+            raise MillraceError(msg)
         release = system.read_os_release()
         facts = Facts(release, _privileged(), missing, memory=0, disk=0)
         if (release.id, release.version) not in SUPPORTED or not facts.privileged:
@@ -235,8 +266,8 @@ def _tools() -> int:
 
 
 if __name__ == "__main__":
-    if environment() not in environments():
-        sys.exit(f"no environment {environment()!r}; ENV is one of: {', '.join(environments())}")
+    if wrong := wrong_environment():
+        sys.exit(wrong)
     try:
         sys.exit(main())
     except MillraceError as error:

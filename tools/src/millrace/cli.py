@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, cast
 
 from millrace.console import INTERRUPTED, MillraceError
-from millrace.paths import environment, environments
+from millrace.paths import wrong_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,8 +55,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("command", choices=sorted(COMMANDS), metavar="COMMAND")
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     args = parser.parse_args(argv)
-    if environment() not in environments():
-        sys.stderr.write(f"no environment {environment()!r}; ENV is one of: {', '.join(environments())}\n")
+    if wrong := wrong_environment():
+        sys.stderr.write(f"{wrong}\n")
         return 2
     module, _, function = COMMANDS[args.command][0].partition(":")
     run = cast("Callable[[list[str]], int]", getattr(importlib.import_module(module), function))

@@ -128,6 +128,30 @@ def build(target: Path) -> None:
         raise MillraceError(msg)
     run(incus.root_command("mv", str(partial), str(target)))
     run(incus.root_command("chmod", "0644", str(target)))
+    checksum_file(target).write_text(checksum(target) + "\n", encoding="ascii")
+
+
+def checksum_file(image: Path) -> Path:
+    """Return the file beside an image that says which checksum it had when it was made."""
+    return image.with_name(f"{image.name}.sha256")
+
+
+def checksum(image: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with image.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def unusable(image: Path) -> str:
+    """Say why a cached image must not be used; nothing where it may be, or where there is none."""
+    if not image.exists():
+        return ""
+    recorded = checksum_file(image)
+    if not recorded.exists():
+        return f"the cached image {image.name} has no checksum, so nobody can tell whether it is whole"
+    if recorded.read_text(encoding="ascii").strip() != checksum(image):
+        return f"the cached image {image.name} is not what was made: its checksum differs"
+    return ""
 
 
 def ensure() -> str:
@@ -136,7 +160,10 @@ def ensure() -> str:
     if incus.image_exists(name):
         return name
     root = cache_dir() / "images" / f"{name}.tar"
-    if not root.exists():
+    reason = unusable(root)
+    if reason:
+        say(reason)
+    if reason or not root.exists():
         say(f"making the base image {name} from {mirror() or 'the default Debian mirror'} (about a minute)")
         build(root)
     metadata = root.with_name(f"{name}.metadata.tar")

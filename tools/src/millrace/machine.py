@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from millrace import daemon, incus, system, terraform
 from millrace.console import MillraceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 SUPPORTED = {("debian", "12"), ("debian", "13"), ("ubuntu", "24.04")}
 SUBORDINATE_IDS = "root:1000000:1000000000"
 DISK_FIRST = 16  # GiB for image, nodes and downloads of a new lab
 DISK_LATER = 2  # GiB that a lab which exists should still find free
 
+
+# Where the bridge's dnsmasq listens: at the bridge's address for DNS, at all of them for DHCP.
+DHCP = 67
+BRIDGE_PORTS = {("tcp", 53), ("udp", 53), ("udp", DHCP)}
+# These bind DHCP's port to an interface of their own and share it (tried with two dnsmasq): they serve the
+# bridges of libvirt, LXD and Incus' other networks, and systemd's containers.
+SHARING_DHCP = {"dnsmasq", "systemd-network"}
 
 # Limits per user, and all containers have the same user ids; Linux has defaults for a few containers (tried:
 # with 200 keys, those beyond the first 24 stopped while they started).
@@ -51,6 +62,7 @@ class Facts:
     bridge_settings: dict[str, str] | None = field(default_factory=dict)  # to change; None: no bridge yet
     bridge_taken: bool = False
     overlapping: tuple[str, ...] = ()
+    ports_taken: tuple[str, ...] = ()  # of those that the bridge needs, each with who has it
     has_pool: bool = True
 
 
@@ -69,6 +81,23 @@ def wanted_by(topology: str) -> Wanted:
         raise MillraceError(msg)
     memory = sum(int(number) for number in re.findall(r"\bmemory:\s*(\d+)", text))
     return Wanted(daemon.Bridge(values["bridge"], values["cidr"], values["gateway"]), memory)
+
+
+def taken_ports(
+    listeners: Iterable[system.Listener], holders: Mapping[int, tuple[str, int]]
+) -> tuple[str, ...]:
+    """Return a text for each port that listeners keep from the bridge: the port and, if known, who has it.
+
+    `holders` has the name and the id of the process that a socket (by its inode) belongs to.
+    """
+    found = []
+    for one in listeners:
+        name, process = holders.get(one.inode, ("", 0))
+        if one.port != DHCP or name not in SHARING_DHCP:
+            who = f"{name} (process {process})" if name else "a process that could not be found"
+            found.append(f"{one.port}/{one.protocol} is taken by {who}")
+    # For IPv4 and IPv6, a daemon may have a socket each.
+    return tuple(dict.fromkeys(found))
 
 
 def needs_backports(facts: Facts) -> bool:
@@ -112,6 +141,11 @@ def problems(facts: Facts, wanted: Wanted) -> list[str]:
             f"addresses of {wanted.bridge.cidr} are already reached through {', '.join(facts.overlapping)};"
             " change network and addresses in the topology"
         )
+    found += [
+        f"port {taken}, and the bridge {wanted.bridge.name} needs it for DNS and DHCP; stop that, or let it"
+        f" listen at other addresses than {wanted.bridge.gateway} only"
+        for taken in facts.ports_taken
+    ]
     return found
 
 

@@ -23,6 +23,14 @@ def environments() -> list[str]:
     return sorted(path.parent.name for path in (repo_root() / "inventories").glob("*/topology.yml"))
 
 
+def wrong_environment() -> str:
+    """Return a line that lists the environments if the chosen one is none of them, otherwise nothing."""
+    known = environments()
+    if environment() in known:
+        return ""
+    return f"no environment {environment()!r}; ENV is one of: {', '.join(known)}"
+
+
 def _base(variable: str, fallback: str) -> Path:
     """Return an XDG base directory; relative values are ignored, as the XDG specification says."""
     value = os.environ.get(variable, "")

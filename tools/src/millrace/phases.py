@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from millrace import durations, incus, scenarios
 from millrace.console import INTERRUPTED, MillraceError, Phases, say, stream_checked
-from millrace.paths import cache_dir, environment, environments, repo_root, state_dir
+from millrace.paths import cache_dir, environment, repo_root, state_dir, wrong_environment
 
 ROOT = repo_root()
 TOOLS = ROOT / ".venv" / "bin"
@@ -55,9 +55,7 @@ def _prepare(phases: Phases) -> None:
         _millrace("validate")
 
 
-def up(phases: Phases) -> None:
-    """From whatever state the machine is in to a running lab."""
-    _prepare(phases)
+def _raise_lab(phases: Phases) -> None:
     with phases.phase("provision"):
         _millrace("provision")
     with phases.phase("deploy"):
@@ -65,6 +63,12 @@ def up(phases: Phases) -> None:
         stream_checked(deploy_command(), cwd=ROOT)
     with phases.phase("smoke"):
         _millrace("smoke")
+
+
+def up(phases: Phases) -> None:
+    """From whatever state the machine is in to a running lab."""
+    _prepare(phases)
+    _raise_lab(phases)
 
 
 def where() -> str:
@@ -83,10 +87,12 @@ def where() -> str:
 
 def test(phases: Phases) -> None:
     """All tests: without nodes, then of a lab that a second run must leave as it is."""
+    # The checks' tools need packages too: asked for here, where it is seen, and on a machine that will do.
+    _prepare(phases)
     with phases.phase("check"):
         # Two of its parts at a time, each part's output in one piece.
         stream_checked(["make", "--no-print-directory", "-j2", "--output-sync=target", "check"], cwd=ROOT)
-    up(phases)
+    _raise_lab(phases)
     with phases.phase("second run changes nothing"):
         _bootstrap()
         _millrace("second-run")
@@ -131,8 +137,8 @@ VERBS = {"up": up, "test": test, "molecule": molecule}
 
 def main(argv: list[str]) -> int:
     """Run a verb and print how long each of its phases took, also when one fails."""
-    if environment() not in environments():
-        say(f"no environment {environment()!r}; ENV is one of: {', '.join(environments())}")
+    if wrong := wrong_environment():
+        say(wrong)
         return 2
     phases = Phases()
     status = 0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from millrace import incus
 from millrace.console import MillraceError, say, stream, stream_lines
 from millrace.paths import repo_root
 
@@ -66,11 +68,15 @@ def _scenario(role: str, *, alone: bool) -> Outcome:
     """Run a role's scenario: alone with its output as it is, beside others with the role before each line."""
     start = time.monotonic()
     command: list[str | Path] = [TOOLS / "molecule", "test"]
-    path = {"PATH": f"{TOOLS}:{os.environ.get('PATH', '')}"}
+    env = {
+        "PATH": f"{TOOLS}:{os.environ.get('PATH', '')}",
+        # The scenarios' playbooks call the client too, and cannot tell by themselves whether it needs sudo.
+        "MILLRACE_INCUS": shlex.join(incus.command()),
+    }
     if alone:
-        status = stream(command, env=path, cwd=ROLES / role)
+        status = stream(command, env=env, cwd=ROLES / role)
     else:
-        status = stream_lines(command, lambda line: say(f"{role} | {line}"), env=path, cwd=ROLES / role)
+        status = stream_lines(command, lambda line: say(f"{role} | {line}"), env=env, cwd=ROLES / role)
     return Outcome(status, time.monotonic() - start)
 
 

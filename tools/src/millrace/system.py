@@ -1,13 +1,18 @@
-"""What the machine is: distribution, apt sources, routes, memory. Pure parsers apart from the readers."""
+"""What the machine is: distribution, apt sources, routes, ports, memory. Pure parsers but for the readers."""
 
 from __future__ import annotations
 
 import ipaddress
+import re
 import shlex
 import socket
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,16 @@ class AptSource:
     suites: tuple[str, ...]
     components: tuple[str, ...]
     signed_by: str | None
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A socket that waits at a port (``protocol`` is tcp or udp); ``inode`` is its name among open files."""
+
+    protocol: str
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address
+    port: int
+    inode: int
 
 
 def parse_os_release(text: str) -> OsRelease:
@@ -127,6 +142,42 @@ def overlaps(cidr: str, bridge: str, routes: list[tuple[str, ipaddress.IPv4Netwo
     """Return the interfaces, other than our bridge, that already lead to addresses of ``cidr``."""
     wanted = ipaddress.IPv4Network(cidr)
     return sorted({name for name, network in routes if name != bridge and network.overlaps(wanted)})
+
+
+def parse_listeners(protocol: str, text: str) -> list[Listener]:
+    """Parse /proc/net/tcp or udp, or their like for IPv6: the sockets that wait, not the connected ones."""
+    waiting = {"tcp": "0A", "udp": "07"}[protocol]
+    listeners = []
+    for line in text.splitlines()[1:]:
+        words = line.split()
+        if words[3] != waiting:
+            continue
+        host, _, port = words[1].partition(":")
+        # An address is one word of 32 bits, or four.
+        packed = b"".join(struct.pack("<L", int(host[at : at + 8], 16)) for at in range(0, len(host), 8))
+        address = ipaddress.ip_address(packed)
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        listeners.append(Listener(protocol, address, int(port, 16), int(words[9])))
+    return listeners
+
+
+def in_the_way(listeners: list[Listener], address: str, ports: Collection[tuple[str, int]]) -> list[Listener]:
+    """Return those at one of the ports (protocol and number) of an address, or of all of the machine's."""
+    own = ipaddress.ip_address(address)
+    return [
+        one
+        for one in listeners
+        if (one.protocol, one.port) in ports and (one.address.is_unspecified or one.address == own)
+    ]
+
+
+def parse_open_sockets(text: str) -> dict[int, int]:
+    """Parse lines such as ``/proc/812/fd/5 socket:[4711]`` into {inode: process}, the first that holds it."""
+    found: dict[int, int] = {}
+    for process, inode in re.findall(r"^/proc/(\d+)/fd/\d+ socket:\[(\d+)\]$", text, re.MULTILINE):
+        found.setdefault(int(inode), int(process))
+    return found
 
 
 def parse_memory(text: str) -> int:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -159,3 +160,17 @@ def for_environment(env: str) -> Terraform:
     if binary is None:
         raise MillraceError(INSTALL_HINT)
     return Terraform(binary, repo_root() / "terraform" / "environments" / env, state_dir(env) / "terraform")
+
+
+def main() -> int:
+    """Print the name of the one to use, for the Makefile."""
+    binary = find()
+    if binary is None:
+        sys.stderr.write(f"{INSTALL_HINT}\n")
+        return 1
+    sys.stdout.write(f"{binary}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

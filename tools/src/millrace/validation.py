@@ -153,21 +153,28 @@ def machine_memory() -> int:
     raise RuntimeError(message)
 
 
+def replication_problems(topology: Topology, inventory: Path) -> list[str]:
+    """Return a problem for each replication factor above the brokers' number that the variables set.
+
+    `inventory` is the environment's folder. Raises InvalidInputError for a file that isn't valid YAML.
+    """
+    root = paths.repo_root()
+    # In the order in which Ansible lets them win.
+    places = [
+        root / "roles/kafka/defaults",
+        inventory / "group_vars",
+        root / "ansible/playbooks/group_vars",
+    ]
+    return check_replication(topology, replication_factors(places))
+
+
 def problems_of(env: str) -> list[str]:
     """Return everything that is wrong with an environment's topology, catalogue and replication factors."""
-    root = paths.repo_root()
     try:
         topology = named_environment(env).topology
-        # In the order in which Ansible lets them win.
-        places = [
-            root / "roles/kafka/defaults",
-            root / "inventories" / env / "group_vars",
-            root / "ansible/playbooks/group_vars",
-        ]
-        factors = replication_factors(places)
+        problems = replication_problems(topology, paths.repo_root() / "inventories" / env)
     except InvalidInputError as error:
         return list(error.problems)
-    problems = check_replication(topology, factors)
     if topology.provider != "hetzner":
         problems += check_memory(topology, machine_memory())
     return problems
