@@ -92,7 +92,7 @@ check-types: tools
 	  (cd $$tests && MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) ../../.venv/bin/mypy .); done
 	cd ansible && ../.venv/bin/mypy plugins/filter plugins/inventory plugins/modules plugins/strategy vault_password.py
 	@for service in services/*/; do echo "mypy $$service"; \
-	  MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) .venv/bin/mypy "$${service}src"; done
+	  MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) .venv/bin/mypy "$${service}src" "$${service}tests"; done
 check-roles: tools
 	PATH="$(CURDIR)/.venv/bin:$$PATH" ansible-lint
 check-terraform: tools

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 LEAST_ROUNDS = 5  # of (a)
 VARIANT_ROUNDS = 3  # of (f)
+# Backlogs that a job drains before any counts: a third of its executors' processor time goes to the JVM's
+# compilers at first. What the deployed job did in some minutes of work, and the JDBC writer's has its share.
+WARM_UPS = 6
+VARIANT_WARM_UPS = 3
 EVERY = 1000  # rows a transaction of the row-by-row INSERT
 UNIT = "readings/s"
 JOB = (
@@ -65,7 +69,10 @@ def compare() -> list[Figure]:
         contest.on_stage(work) as stand,
         jdbc.application(stand.topic) as application,
     ):
-        for number in range(rounds() + 1):
+        for number in range(WARM_UPS):
+            found = {"job": stand.job().rate, "JDBC": stand.jdbc(application)}
+            say(f"  warm-up {number + 1} of {WARM_UPS}: {_line(found)}")
+        for number in range(rounds()):
             window = stand.job()
             found = {
                 "job": window.rate,
@@ -74,11 +81,10 @@ def compare() -> list[Figure]:
                 "batched": stand.insert(few, EVERY),
                 "single": stand.insert(fewer, 1),
             }
-            say(f"  {'warm-up' if number == 0 else f'round {number}'}: {_line(found)}")
-            if number:
-                seconds.append(window.seconds)
-                for way, rate in found.items():
-                    runs[way].append(rate)
+            say(f"  round {number + 1}: {_line(found)}")
+            seconds.append(window.seconds)
+            for way, rate in found.items():
+                runs[way].append(rate)
     probe.wait_until("readings to flow again", probe.flowing)
     return comparison(runs, seconds, work, (few, fewer))
 
@@ -91,7 +97,10 @@ def comparison(
     runs: dict[str, list[float]], seconds: Sequence[float], work: Load, inserts: tuple[int, int]
 ) -> list[Figure]:
     """Return (a)'s figures from the rates of each round; `seconds` are the job's windows."""
-    size = f"{work.rows:,} readings of {work.sensors} sensors a round, {work.partitions} partitions, {SAME}"
+    size = (
+        f"{work.rows:,} readings of {work.sensors} sensors a round, {work.partitions} partitions, "
+        f"after {WARM_UPS} rounds of job and JDBC writer that do not count; {SAME}"
+    )
     few, fewer = inserts
     each = [
         ("Kafka → TimescaleDB through the job", "job", f"{JOB}; {size}"),
@@ -136,7 +145,9 @@ def vary() -> list[Figure]:
     with stage.deployed_job_stopped():
         for name, variant in variants(work).items():
             with contest.on_stage(variant) as stand:
-                rates = [(stand.job().rate, stand.copy()) for _ in range(VARIANT_ROUNDS + 1)][1:]
+                for _ in range(VARIANT_WARM_UPS):
+                    stand.job()
+                rates = [(stand.job().rate, stand.copy()) for _ in range(VARIANT_ROUNDS)]
             found[name] = ([rate for rate, _ in rates], [copy for _, copy in rates])
             say(f"  {name}: {_line({'job': found[name][0][-1], 'COPY': found[name][1][-1]})}")
     probe.wait_until("readings to flow again", probe.flowing)
@@ -147,7 +158,8 @@ def variation(found: dict[str, tuple[list[float], list[float]]], work: Load) -> 
     """Return (f)'s figures from the rates of job and COPY under each variant, the first one the base."""
     how = (
         f"as in (a), {work.rows:,} readings a round of {work.sensors} sensors, {work.stored:,} rows stored, "
-        "one slot a partition; only what the name says is changed"
+        f"after {VARIANT_WARM_UPS} that do not count, one slot a partition; "
+        "only what the name says is changed"
     )
     figures = []
     for name, (job, copy) in found.items():

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import socket
 import subprocess
-import sys
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import nested
 import probe
 import pytest
 
@@ -26,7 +24,7 @@ pytestmark = pytest.mark.lab
 OWNER = "sensors_owner"
 MIGRATIONS = paths.repo_root() / "services" / "sensors-job" / "src" / "sensors_job" / "migrations"
 TESTED = ("sink", "lifecycle_database", "batch_database")
-TESTS = [f"services/sensors-job/tests/test_{name}.py" for name in TESTED]
+TESTS = [f"{nested.JOB_TESTS}/test_{name}.py" for name in TESTED]
 
 
 @contextmanager
@@ -78,13 +76,4 @@ def test_the_transaction_of_one_partition_and_the_functions_of_the_lifecycle() -
             "sslmode": "verify-full",
             "sslrootcert": str(paths.state_dir() / "pki" / "ca.crt"),
         }
-        ran = subprocess.run(  # noqa: S603 - our own argv
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *TESTS],
-            cwd=paths.repo_root(),
-            env={**os.environ, "SENSORS_JOB_TEST_DATABASE": json.dumps(arguments)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert re.search(r"^\d+ passed in", ran.stdout, re.MULTILINE), ran.stdout
+        nested.passes(TESTS, {"SENSORS_JOB_TEST_DATABASE": json.dumps(arguments)})

@@ -85,7 +85,7 @@ class Clock(threading.Event):
 def make(producer: FakeProducer | Callable[[], FakeProducer], clock: Clock, **changes: object) -> Generator:
     kafka = {"bootstrap_servers": ["kafka-1:9092"], "security_protocol": "PLAINTEXT"}
     settings = parse_config({"kafka": kafka, "http": {"port": 0}} | changes, Settings)
-    made = (lambda: producer) if isinstance(producer, FakeProducer) else producer
+    made: Callable[[], FakeProducer] = (lambda: producer) if isinstance(producer, FakeProducer) else producer
     return Generator(settings, clock, CollectorRegistry(), lambda _: made(), lambda: clock.now)
 
 

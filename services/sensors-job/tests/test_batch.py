@@ -17,7 +17,8 @@ from millrace_common import service
 from sensors_generator.aggregates import PERIODS as ORACLE_PERIODS
 from sensors_generator.aggregates import aggregate
 from sensors_generator.reference import Reading
-from sensors_job import batch, lake, profile, recompute, sums
+from sensors_job import batch, lake, lake_command, profile, recompute, sums
+from sensors_job.history import Period
 from sensors_job.sums import Aggregate, Repeated
 
 if TYPE_CHECKING:
@@ -117,6 +118,18 @@ def test_what_still_moves_is_left_out_and_what_one_side_lacks_differs() -> None:
     }
 
 
+def test_what_was_dropped_is_left_out_and_anomalies_that_were_are_not_counted_again() -> None:
+    mine, theirs = {START: ROW, START + 3600: ROW}, {START + 3600: ROW._replace(anomalies=4)}
+    dropped = ((START - 60, START + 3600),)
+    assert dict(sums.compare(3600, mine, theirs, [START], dropped)) == {
+        START: "dropped",
+        START + 3600: "different",
+    }
+    assert sums.with_counts_of(mine, theirs, dropped) == mine
+    later = ((START, START + 7200),)
+    assert sums.with_counts_of(mine, theirs, later) == mine | {START + 3600: theirs[START + 3600]}
+
+
 def test_only_what_both_ledgers_have_passed_is_compared() -> None:
     offsets = recompute.both({0: 5, 1: 9, 2: 3}, {0: 7, 1: 4, 3: 1})
     assert offsets == {0: 5, 1: 4}
@@ -135,7 +148,7 @@ def test_a_report_says_what_differs_and_what_was_left_out() -> None:
     report.unknown["test-1", "voltage"] = 40
     report.differences.append(sums.Difference("1m", ("a", "voltage"), START, ROW, None))
     lines = list(report.lines())
-    assert lines[1].split() == ["1m", "3", "22", "1"]
+    assert lines[1].split() == ["1m", "3", "22", "1", "0"]
     assert "left out: 40 readings of 1 series unknown to the database" in lines
     assert lines[-4:] == [
         "1m 2026-11-21T12:00Z a voltage",
@@ -181,7 +194,7 @@ def test_a_day_is_utcs_and_hours_are_whole() -> None:
 def test_a_wrong_question_is_told_before_anything_is_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
 ) -> None:
-    monkeypatch.setattr(batch.lake_command, "build_session", lambda *_: pytest.fail("it has begun"))
+    monkeypatch.setattr(lake_command, "build_session", lambda *_: pytest.fail("it has begun"))
     monkeypatch.setattr(service, "stop_on_signals", threading.Event)
     monkeypatch.setattr(service, "setup_logging", lambda _: None)
     config = tmp_path / "config.json"
@@ -209,12 +222,12 @@ def test_the_status_tells_whether_all_that_was_compared_is_equal(
     class Settings:
         log_level = "INFO"
 
-    monkeypatch.setattr(batch.lake_command, "build_session", lambda *_: Session())
+    monkeypatch.setattr(lake_command, "build_session", lambda *_: Session())
     monkeypatch.setattr(batch, "recompute", lambda *_: report)
     monkeypatch.setattr(batch, "setup_logging", lambda *_: None)
     nothing: Any = None
     settings: Any = Settings()
-    assert batch.run_recompute(batch.Period(NOON, NOON), settings, nothing) == status
+    assert batch.run_recompute(Period(NOON, NOON), settings, nothing) == status
     assert stopped == [True]
     assert capsys.readouterr().out.splitlines() == list(report.lines())
 

@@ -20,7 +20,7 @@ if "SENSORS_JOB_TEST_DATABASE" not in os.environ:
 
 import psycopg2  # noqa: E402 - after the skips
 
-from sensors_job import profile, recompute  # noqa: E402 - after the skips
+from sensors_job import profile, recompute, sums  # noqa: E402 - after the skips
 from sensors_job.driver_database import read_rules  # noqa: E402 - after the skips
 from sensors_job.history import Period  # noqa: E402 - after the skips
 from sensors_job.sink import Target, writer  # noqa: E402 - after the skips
@@ -29,7 +29,7 @@ from sensors_job.sums import Repeated  # noqa: E402 - after the skips
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DATABASE = json.loads(os.environ["SENSORS_JOB_TEST_DATABASE"])
+DATABASE: dict[str, Any] = json.loads(os.environ["SENSORS_JOB_TEST_DATABASE"])
 TEN = datetime(2026, 11, 21, 10, tzinfo=UTC)
 # Of its own hour, since what is compared is all that the database has of a period.
 ELEVEN = TEN + timedelta(hours=1)
@@ -275,3 +275,35 @@ def test_aggregates_that_are_wrong_in_the_database_are_found(sensor: str) -> Non
             connection.rollback()
             assert {tally["different"] for tally in report.tallies.values()} == {1}, change
             assert len(report.differences) == 3
+
+
+def test_what_the_lifecycle_dropped_is_no_difference(sensor: str) -> None:
+    store(sensor, 0, 1.25, 230.0, at=ELEVEN, extra=False)
+    minute = int(ELEVEN.timestamp())
+    values = [Repeated(sensor, "voltage", minute, value, 1) for value in (1.25, 230.0)]
+    day = {"begin": ELEVEN.replace(hour=0), "end": ELEVEN.replace(hour=0) + timedelta(days=1)}
+    drop = "INSERT INTO sensors.dropped (kind, range_start, range_end) VALUES (%(kind)s, %(begin)s, %(end)s)"
+    with closing(psycopg2.connect(**DATABASE)) as connection, connection.cursor() as own:
+
+        def outcomes() -> list[dict[sums.Outcome, int]]:
+            report = recompute.contrast(values, recompute.Kept(connection, sensor, PERIOD), {})
+            return [dict(report.tallies[period]) for period in ("1m", "10m", "1h")]
+
+        # The rows of minutes are gone, and what they came to is kept for longer periods.
+        own.execute(
+            "INSERT INTO sensors.sums_10m SELECT * FROM sensors.sums_1m WHERE sensor_id = %s", (sensor,)
+        )
+        own.execute(
+            "INSERT INTO sensors.sums_1h SELECT * FROM sensors.sums_1m WHERE sensor_id = %s", (sensor,)
+        )
+        own.execute("DELETE FROM sensors.sums_1m WHERE sensor_id = %s", (sensor,))
+        assert outcomes() == [{"different": 1}, {"equal": 1}, {"equal": 1}]
+        own.execute(drop, {"kind": "sums_1m", **day})
+        assert outcomes() == [{"dropped": 1}, {"equal": 1}, {"equal": 1}]
+
+        # Anomalies that were counted in time, and have no rows any more.
+        own.execute("UPDATE sensors.sums_1h SET anomalies = 1 WHERE sensor_id = %s", (sensor,))
+        assert outcomes()[2] == {"different": 1}
+        own.execute(drop, {"kind": "anomalies", **day})
+        assert outcomes()[2] == {"equal": 1}
+        connection.rollback()

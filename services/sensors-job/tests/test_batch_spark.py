@@ -1,51 +1,29 @@
-"""What sensors-batch asks the lake, on a real Spark with a real Iceberg, against plain oracles.
-
-Needs pyspark with the platform's jars (docs/exactly-once.md says how); without them it is skipped.
-"""
+"""What sensors-batch asks the lake, on a real Spark with a real Iceberg, against plain oracles."""
 
 from __future__ import annotations
 
-import os
 import random
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import local_spark
 import pytest
-
-pytest.importorskip("pyarrow", reason="pyarrow is on the nodes")
-pytest.importorskip("pyspark", reason="pyspark is on the nodes")
-if not list(Path(os.environ.get("SPARK_HOME", "/nowhere"), "jars").glob("iceberg-spark-runtime-*.jar")):
-    pytest.skip("SPARK_HOME names no Spark with Iceberg's jar", allow_module_level=True)
-
-from pyspark.sql import SparkSession
 
 from millrace_common.config import parse_config
 from sensors_generator.aggregates import PERIODS as ORACLE_PERIODS
 from sensors_generator.aggregates import aggregate
 from sensors_generator.reference import Reading
 from sensors_generator.usual import learn
-from sensors_job import lake, lake_command, profile, recompute, rules, sums, validation
+from sensors_job import lake, profile, recompute, rules, sums, validation
 from sensors_job.config import DEFAULT_TYPES, BusinessHours, LakeSettings, Limits
 from sensors_job.history import Period
-from sensors_job.job import SESSION
 from sensors_job.lake_table import LakeTable
 from sensors_job.sums import Aggregate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# pyspark leaves the sockets to the garbage collector that it collects rows through.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:unclosed.*socket:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-LOCAL = {
-    "spark.master": "local[1]",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-    # Compiling what then sees a few rows would take most of the time.
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-}
+pytestmark = local_spark.MARKS
 TOPIC = "sensors.measurements"
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PERIOD = Period(NOON, NOON + timedelta(hours=3))
@@ -54,22 +32,14 @@ SENSORS = {"a-1": "temperature", "b": "voltage"}
 
 @pytest.fixture(scope="module")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Return a session of one slot, whose catalog lies in a temporary directory."""
-    settings = parse_config({"warehouse": tmp_path_factory.mktemp("lake").as_uri()}, LakeSettings)
-    conf = {**SESSION, **lake.session_conf(settings), **lake_command.SESSION, **LOCAL}
-    builder = SparkSession.builder.appName("test")
-    for key, value in conf.items():
-        builder = builder.config(key, value)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    yield session
-    session.stop()
+    with local_spark.session(tmp_path_factory.mktemp("lake")) as made:
+        yield made
 
 
 def stored() -> list[Reading]:
     """Return readings around and in the period, some minutes dense, some empty, some values odd."""
     rng = random.Random(20261121)  # noqa: S311 - a signal, not a secret
-    found = {}
+    found: dict[object, Reading] = {}
     for _ in range(900):
         sensor = rng.choice(list(SENSORS))
         second = rng.choice((rng.randrange(-600, 3 * 3600 + 600), rng.randrange(0, 300), 3599, 3600))
@@ -146,7 +116,7 @@ def test_the_columns_that_unusual_rules_judge_by_are_the_readings_own(spark: Any
     appended = datetime(2026, 11, 21, 20, tzinfo=UTC)
     rows = spark.createDataFrame(
         [(b"b", message.encode(), 0, 7, appended), (b"b", b"no reading", 0, 8, appended)],
-        "key BINARY, value BINARY, partition INT, offset BIGINT, timestamp TIMESTAMP",
+        local_spark.MESSAGE,
     )
     for columns in validation.stages(Limits(), DEFAULT_TYPES):
         rows = rows.selectExpr(*columns)

@@ -106,7 +106,7 @@ def test_readings_are_written_as_csv(
 ) -> None:
     monkeypatch.setattr(history, "setup_logging", lambda *_: None)
     settings = parse_config(CONFIG, lake_command.UpkeepSettings)
-    stop: threading.Event = None  # type: ignore[assignment] - a history that ends by itself never asks
+    stop: threading.Event = None  # type: ignore[assignment] # a history that ends by itself never asks
     assert history.run(PERIOD, source, settings, stop) == 0
     header, *lines = capsys.readouterr().out.splitlines()
     assert header == "event_time,sensor_id,type,value,source_partition,source_offset"

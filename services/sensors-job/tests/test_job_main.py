@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("pyarrow", reason="pyarrow is on the nodes; tests/e2e covers this there")
 
 from millrace_common.config import parse_config
+from millrace_common.http import HealthServer
 from sensors_job import job, main
 from sensors_job.config import JobSettings
 from sensors_job.metrics import Metrics
@@ -117,9 +118,8 @@ def test_a_lake_that_fails_is_told_and_leaves_the_job_healthy(monkeypatch: pytes
     monkeypatch.setattr(main, "Job", lambda *_: fake)
     monkeypatch.setattr(main, "build_session", lambda _: fake.spark)
     monkeypatch.setattr(main, "LakeQuery", lambda *_: FakeLake(fake.events))
-    server = main.HealthServer
 
-    class Asked(server):  # type: ignore[misc, valid-type]
+    class Asked(HealthServer):
         def close(self) -> None:
             answers.append(self.health())
             super().close()

@@ -16,7 +16,7 @@ pytest.importorskip("pyarrow", reason="pyarrow is on the nodes; tests/e2e covers
 from prometheus_client import CollectorRegistry
 
 from millrace_common.config import parse_config
-from sensors_job import lake_command, lake_query
+from sensors_job import kafka_source, lake_command, lake_query
 from sensors_job.config import JobSettings
 from sensors_job.lake_metrics import LakeMetrics
 
@@ -107,7 +107,7 @@ def test_the_lag_grows_while_the_lake_is_away(tmp_path: Path, monkeypatch: pytes
     """What the topic has is asked before the lake, which here is no table at all."""
     lake = Supervised(tmp_path, [])
     spark: Any = SimpleNamespace(sparkContext=SimpleNamespace(setLocalProperty=lambda *_: None, _jvm=None))
-    monkeypatch.setattr(lake_query.kafka_source, "available_offsets", lambda *_: {0: (0, 70), 1: (0, 40)})
+    monkeypatch.setattr(kafka_source, "available_offsets", lambda *_: {0: (0, 70), 1: (0, 40)})
     for seen, told in (({}, None), ({0: 60, 1: 40}, 10)):
         lake._seen = seen  # noqa: SLF001 - where it was when the lake was last there
         with pytest.raises(AttributeError, match="catalog"):

@@ -1,32 +1,21 @@
-"""The lake's table on a real Spark with a real Iceberg, in a directory instead of HDFS.
-
-Needs pyspark with the platform's jars (docs/exactly-once.md says how); without them it is skipped.
-"""
+"""The lake's table on a real Spark with a real Iceberg, in a directory instead of HDFS."""
 
 from __future__ import annotations
 
 import json
-import os
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lifecycle_case
+import local_spark
 import pytest
-
-pytest.importorskip("pyarrow", reason="pyarrow is on the nodes")
-pytest.importorskip("pyspark", reason="pyspark is on the nodes")
-if not list(Path(os.environ.get("SPARK_HOME", "/nowhere"), "jars").glob("iceberg-spark-runtime-*.jar")):
-    pytest.skip("SPARK_HOME names no Spark with Iceberg's jar", allow_module_level=True)
-
 from prometheus_client import CollectorRegistry
-from pyspark.sql import SparkSession
 
 from millrace_common.config import parse_config
 from sensors_job import history, lake, lake_command, lifecycle_stores
 from sensors_job.config import JobSettings
-from sensors_job.job import SESSION
 from sensors_job.lake_metrics import LakeMetrics
 from sensors_job.lake_query import LakeQuery, QueryRun
 from sensors_job.lake_table import LakeTable
@@ -35,37 +24,16 @@ from sensors_job.lifecycle import Chunk, Group
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# pyspark leaves the sockets to the garbage collector that it collects rows through.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:unclosed.*socket:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-LOCAL = {
-    "spark.master": "local[1]",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-    # Compiling what then sees ten rows would take most of the time.
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-}
+pytestmark = local_spark.MARKS
 TOPIC = "sensors.measurements"
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
-MESSAGE = "key BINARY, value BINARY, partition INT, offset BIGINT, timestamp TIMESTAMP"
 ROW = "event_time, sensor_id, value, source_partition, source_offset"
 
 
 @pytest.fixture(scope="module")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Return a session of one slot, whose catalog lies in a temporary directory."""
-    settings = parse_config(
-        {"warehouse": tmp_path_factory.mktemp("lake").as_uri()}, lake_command.LakeSettings
-    )
-    conf = {**SESSION, **lake.session_conf(settings), **lake_command.SESSION, **LOCAL}
-    builder = SparkSession.builder.appName("test")
-    for key, value in conf.items():
-        builder = builder.config(key, value)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    yield session
-    session.stop()
+    with local_spark.session(tmp_path_factory.mktemp("lake")) as made:
+        yield made
 
 
 class Lake:
@@ -134,7 +102,7 @@ class Lake:
             for offset, message in enumerate(self.topic[partition])
             if start.get(partition, 0) <= offset < end[partition]
         ]
-        messages = self.spark.createDataFrame(rows, MESSAGE)
+        messages = self.spark.createDataFrame(rows, local_spark.MESSAGE)
         self.query.batch(self.table, QueryRun(start, checkpoint), messages, 0)
 
     def expected(self) -> list[tuple[Any, ...]]:

@@ -162,7 +162,7 @@ class Stores:
 
     def clean(self, chosen: LifecycleSettings) -> bool:
         """Run the lifecycle on these stores."""
-        database: Database = self  # type: ignore[assignment] - all of it that is used
+        database: Database = self  # type: ignore[assignment] # all of it that is used
         return lifecycle_command.clean(database, chosen)
 
 
@@ -208,7 +208,7 @@ def test_a_chunk_that_the_lake_does_not_hold_is_kept_and_told(
         assert not stores.clean(settings())
     assert stores.calls == [("drop", "anomalies"), ("open",)]
     (told,) = [record for record in caplog.records if "lacks readings" in record.getMessage()]
-    (line,) = told.fields["first"]  # type: ignore[attr-defined] - of millrace_common.logs
+    (line,) = told.fields["first"]  # type: ignore[attr-defined] # of millrace_common.logs
     assert line.startswith("t-1 voltage 2023-11-14T23: 2 in the database, ")
 
 

@@ -111,7 +111,10 @@ def make(
 
 
 def replayed(
-    folder: Path, hours: int, machine: Machine | None = None, **changes: object
+    folder: Path,
+    hours: int,
+    machine: Machine | None = None,
+    **changes: Any,  # noqa: ANN401 - any setting
 ) -> list[tuple[bytes, bytes]]:
     """Return what one run up to hour number `hours` sends."""
     machine = machine or Machine()

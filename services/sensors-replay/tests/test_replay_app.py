@@ -94,8 +94,8 @@ def test_a_stop_while_messages_are_pending_leaves_them_to_the_next_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app, "FLUSH_S", 0.01)
-    monkeypatch.setattr(Broker, "add_callback", lambda _self, _call: machine.set())
     machine = Machine()
+    monkeypatch.setattr(Broker, "add_callback", lambda _self, _call: machine.set())
     broker = Broker(machine)
     assert make(tmp_path, machine, broker).run() == 0
     kept = Store(tmp_path / "progress.json").load()

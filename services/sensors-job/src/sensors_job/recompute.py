@@ -18,11 +18,13 @@ from sensors_job.sums import (
     Aggregate,
     Difference,
     Outcome,
+    Ranges,
     Repeated,
     Series,
     add_up,
     compare,
     roll_up,
+    with_counts_of,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +58,13 @@ LEFT JOIN unnest(%(partitions)s::integer[], %(offsets)s::bigint[]) AS l(partitio
     ON l.partition = m.source_partition
 WHERE event_time >= %(begin)s AND event_time < %(end)s AND source_offset >= coalesce(l.next_offset, 0)
 """
+_DROPPED = """
+SELECT kind, extract(epoch FROM range_start)::bigint, extract(epoch FROM range_end)::bigint
+FROM sensors.dropped
+WHERE range_start < %(end)s AND range_end > %(begin)s
+"""
+KEPT_AS = {"1m": "sums_1m", "10m": "sums_10m", "1h": "sums_1h"}
+"""Where the lifecycle drops the rows of a period's view from, in the end."""
 
 
 @dataclass
@@ -84,9 +93,10 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """Yield the report as text, line by line."""
-        yield f"{'period':<8} {'equal':>9} {'different':>9} {'moving':>9}   of {self.series} series"
+        outcomes: tuple[Outcome, ...] = ("equal", "different", "moving", "dropped")
+        yield f"{'period':<8} {' '.join(f'{name:>9}' for name in outcomes)}   of {self.series} series"
         for period, tally in self.tallies.items():
-            yield f"{period:<8} {tally['equal']:>9} {tally['different']:>9} {tally['moving']:>9}"
+            yield f"{period:<8} {' '.join(f'{tally[name]:>9}' for name in outcomes)}"
         if self.unknown:
             readings = sum(self.unknown.values())
             yield f"left out: {readings} readings of {len(self.unknown)} series unknown to the database"
@@ -146,6 +156,13 @@ class Kept:
             found[sensor_id, kind][minute] = count
         return found
 
+    def dropped(self) -> dict[str, Ranges]:
+        """Return what the lifecycle dropped of the period, by hypertable."""
+        found: dict[str, Ranges] = defaultdict(tuple)
+        for kind, begin, end in self.rows(_DROPPED):
+            found[kind] += ((begin, end),)
+        return found
+
     def moving(self, offsets: lake.Offsets) -> dict[Series, set[int]]:
         """Return the minutes with readings at `offsets` or above, where the lake has not come yet."""
         found: dict[Series, set[int]] = defaultdict(set)
@@ -193,13 +210,16 @@ def contrast(values: Iterable[Repeated], database: Kept, moving: Mapping[Series,
     """Compare the lake's values, sorted, with the database."""
     report = Report()
     known, left, anomalies = database.known(), set(database.series()), database.anomalies()
+    dropped = database.dropped()
 
     def one(series: Series, minutes: Mapping[int, Any]) -> None:
         report.series += 1
         for period, seconds in PERIODS.items():
-            added = roll_up(minutes, anomalies.get(series, {}), seconds)
             kept = database.aggregates(series, period)
-            for bucket, outcome in compare(seconds, added, kept, moving.get(series, ())):
+            added = roll_up(minutes, anomalies.get(series, {}), seconds)
+            added = with_counts_of(added, kept, dropped["anomalies"])
+            gone = dropped[KEPT_AS[period]]
+            for bucket, outcome in compare(seconds, added, kept, moving.get(series, ()), gone):
                 report.tallies[period][outcome] += 1
                 if outcome == "different" and len(report.differences) < SHOWN:
                     report.differences.append(

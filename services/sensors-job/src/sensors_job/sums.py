@@ -92,8 +92,10 @@ class Difference(NamedTuple):
     database: Aggregate | None
 
 
-Outcome = Literal["equal", "different", "moving"]
+Outcome = Literal["equal", "different", "moving", "dropped"]
 """What became of a bucket in the comparison."""
+Ranges = tuple[tuple[int, int], ...]
+"""Periods that the lifecycle dropped, [begin, end) in seconds since 1970."""
 
 
 def add_up(values: Iterable[Repeated]) -> Iterator[tuple[Series, dict[int, Sums]]]:
@@ -140,16 +142,40 @@ def _near(one: float | None, other: float | None) -> bool:
     return math.isclose(one, other, rel_tol=TOLERANCE)
 
 
+def within(bucket: int, ranges: Ranges) -> bool:
+    """Tell whether a bucket begins in one of the ranges."""
+    return any(begin <= bucket < end for begin, end in ranges)
+
+
+def with_counts_of(
+    lake: Mapping[int, Aggregate], database: Mapping[int, Aggregate], dropped: Ranges
+) -> dict[int, Aggregate]:
+    """Return the lake's side with the database's counts of anomalies where their rows are `dropped`."""
+    return {
+        bucket: own._replace(anomalies=database[bucket].anomalies)
+        if bucket in database and within(bucket, dropped)
+        else own
+        for bucket, own in lake.items()
+    }
+
+
 def compare(
-    seconds: int, lake: Mapping[int, Aggregate], database: Mapping[int, Aggregate], moving: Iterable[int]
+    seconds: int,
+    lake: Mapping[int, Aggregate],
+    database: Mapping[int, Aggregate],
+    moving: Iterable[int],
+    dropped: Ranges = (),
 ) -> Iterator[tuple[int, Outcome]]:
     """Yield what became of each bucket of one series and a period of so many seconds, in order of time.
 
-    `moving` are minutes with readings that only the database has so far: what they are part of is left out.
+    `moving` are minutes with readings that only the database has so far: what they are part of is left out,
+    and so is what the database has `dropped`.
     """
     unsure = {minute // seconds * seconds for minute in moving}
     for bucket in sorted({*lake, *database}):
-        if bucket in unsure:
+        if within(bucket, dropped):
+            yield bucket, "dropped"
+        elif bucket in unsure:
             yield bucket, "moving"
         else:
             yield bucket, "equal" if same(lake.get(bucket), database.get(bucket)) else "different"
