@@ -29,6 +29,13 @@ JOURNAL = (
     "patterns=$(mktemp); trap 'rm -f $patterns' EXIT; cat >$patterns; "
     "journalctl -q --no-pager -o cat | grep -cFf $patterns"
 )
+# What executors print, and what drivers record of their plans and settings, which is compressed.
+SPARK = (
+    "patterns=$(mktemp); trap 'rm -f $patterns' EXIT; cat >$patterns; "
+    "cd /var/lib/spark 2>/dev/null || exit 0; "
+    "find work -type f -print0 | xargs -0 -r grep -lFf $patterns --; "
+    "for f in $(find events -type f); do zstd -dcf $f 2>/dev/null | grep -qFf $patterns && echo $f; done"
+)
 
 
 def _passwords() -> str:
@@ -59,6 +66,10 @@ def test_no_password_in_the_journal(node: Node) -> None:
     assert list(_found(node, JOURNAL)) == []
 
 
+def test_no_password_in_what_spark_keeps(node: Node) -> None:
+    assert list(_found(node, SPARK)) == []
+
+
 def test_the_search_finds_a_password_where_there_is_one(node: Node) -> None:
     """An empty answer above means something only if the same search can find one."""
     password = _passwords().splitlines()[0]
@@ -68,3 +79,15 @@ def test_the_search_finds_a_password_where_there_is_one(node: Node) -> None:
         assert path in list(_found(node, WORLD_READABLE))
     finally:
         remote.run(node.name, ["sudo", "rm", "-f", path])
+
+
+def test_the_search_of_what_spark_keeps_finds_a_password_in_an_event_log(node: Node) -> None:
+    path = "events/millrace-secret-search.zstd"
+    there = "cd /var/lib/spark 2>/dev/null || exit 0"
+    password = _passwords().splitlines()[0]
+    remote.run(node.name, ["sudo", "sh", "-c", f"{there}; zstd -q >{path}; echo made"], stdin=password)
+    try:
+        expected = remote.run(node.name, ["sudo", "sh", "-c", f"{there}; echo {path}"]).split()
+        assert list(_found(node, SPARK)) == expected
+    finally:
+        remote.run(node.name, ["sudo", "rm", "-f", f"/var/lib/spark/{path}"])
