@@ -14,7 +14,7 @@ import probe
 import pytest
 import throwaway
 
-from millrace import daemon, incus, paths
+from millrace import daemon, image, incus, paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,6 +114,8 @@ def test_a_changed_limit_is_applied_to_its_running_node_alone(own: Throwaway) ->
 
 def test_a_stopped_node_is_started_and_a_deleted_one_is_made_again(own: Throwaway) -> None:
     before, key = _containers(), own.host_keys()["two"]
+    # As of an image that had other settings of the network, here none.
+    own.ssh("one", f"sudo truncate --size=0 {image.NETWORK_FILE}")
     incus.incus("stop", "--force", "--project", throwaway.PROJECT, "one")
     incus.incus("delete", "--force", "--project", throwaway.PROJECT, "two")
     said = own.provision()
@@ -127,6 +129,10 @@ def test_a_stopped_node_is_started_and_a_deleted_one_is_made_again(own: Throwawa
     # It has another host key, which is the one that counts now.
     assert own.host_keys()["two"] != key
     assert [own.ssh(node, "hostname") for node in ("one", "two")] == ["one", "two"]
+    assert own.ssh("one", "ip -6 -brief address show dev eth0") == ""
+    # Nothing of the boot waits for an address that does not come.
+    configured = "networkctl status eth0 | grep -c .configured. || true"
+    probe.wait_until("the network of one to be configured", lambda: own.ssh("one", configured) == "1")
 
 
 def test_destroy_leaves_nothing_of_the_environment_and_all_of_the_lab(own: Throwaway) -> None:

@@ -16,7 +16,19 @@ from millrace_common import readings
 
 pytestmark = pytest.mark.lab
 
-VARIABLES = ("SERVICE", "NODE", "TOPIC", "CMD", "KEY", "FROM", "MAX", "FOLLOW", "LINES", "MAKEFLAGS")
+VARIABLES = (
+    "SERVICE",
+    "NODE",
+    "TOPIC",
+    "CMD",
+    "KEY",
+    "FROM",
+    "MAX",
+    "FOLLOW",
+    "LINES",
+    "MAKEFLAGS",
+    "MAKELEVEL",
+)
 
 
 def make(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -46,7 +58,7 @@ def test_ssh_runs_a_command_on_the_node_that_is_named() -> None:
 
 
 def test_psql_runs_the_statements_of_its_input() -> None:
-    assert "\n        42\n" in made("psql", stdin="SELECT 6 * 7 AS answer;\n")
+    assert "42" in made("psql", stdin="SELECT 6 * 7 AS answer;\n").split()
 
 
 def test_what_is_produced_is_stored_and_what_is_consumed_was_sent(sensors: probe.Sensors) -> None:

@@ -51,7 +51,10 @@ PACKAGES = (
     "zstd",
 )
 USER = "millrace"
-NETWORK = "[Match]\\nName=eth0\\n[Network]\\nDHCP=yes\\n"
+NETWORK_FILE = "/etc/systemd/network/80-eth0.network"
+# The bridge has IPv4 alone. An IPv6 address of eth0's own may be taken for a duplicate right after a restart,
+# and then the boot waits two minutes for it (seen: "dadfailed", and a failed unit).
+NETWORK = "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
 SSHD = "PasswordAuthentication no\\nKbdInteractiveAuthentication no\\nPermitRootLogin no\\n"
 # Every container is made from the same image, so host keys may only come into being at its first boot.
 HOST_KEYS = (
@@ -62,7 +65,7 @@ HOST_KEYS = (
 )
 # Shell lines that mmdebstrap runs with the new root in $1.
 HOOKS = (
-    f'printf "{NETWORK}" > "$1/etc/systemd/network/80-eth0.network"',
+    f'printf "{NETWORK}" > "$1{NETWORK_FILE}"',
     f'printf "{SSHD}" > "$1/etc/ssh/sshd_config.d/10-millrace-image.conf"',
     f'printf "{HOST_KEYS}" > "$1/etc/systemd/system/millrace-host-keys.service"',
     'chroot "$1" systemctl enable systemd-networkd systemd-resolved ssh millrace-host-keys',

@@ -96,6 +96,11 @@ def ensure_project(project: str, bridge: str) -> None:
 
 def start_nodes(project: str, names: list[str]) -> None:
     """Start nodes; also good where a daemon that has just come back is starting the same ones by itself."""
+    for name in names:
+        # Nodes outlive the image that they were made from.
+        file = f"{name}{image.NETWORK_FILE}"
+        owner = ("--uid", "0", "--gid", "0", "--mode", "0644")
+        incus.incus("file", "push", "--project", project, *owner, "-", file, stdin=image.NETWORK)
     try:
         incus.incus("start", "--project", project, *names)
     except CommandError:
