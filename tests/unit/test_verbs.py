@@ -15,6 +15,7 @@ from millrace import (
     cli,
     console,
     durations,
+    image,
     incus,
     lab,
     paths,
@@ -52,8 +53,9 @@ class Daemon:
         assert project == "millrace-lab"
         return self.found
 
-    def incus(self, *words: str) -> str:
-        """Note a command."""
+    def incus(self, *words: str, stdin: str | None = None) -> str:
+        """Note a command; what comes on its input is the network's settings alone."""
+        assert stdin == (image.NETWORK if words[0] == "file" else None)
         self.commands.append(words)
         return ""
 
@@ -106,8 +108,8 @@ def test_start_resumes_and_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     daemon = Daemon(instance("a", "Frozen"), instance("b", "Stopped"))
     environment(monkeypatch, tmp_path, daemon)
     assert lab.start_main([]) == 0
-    assert [command[0] for command in daemon.commands] == ["resume", "start"]
-    assert [command[-1] for command in daemon.commands] == ["a", "b"]
+    assert [command[0] for command in daemon.commands] == ["resume", "file", "start"]
+    assert [command[-1] for command in daemon.commands] == ["a", f"b{image.NETWORK_FILE}", "b"]
 
 
 @pytest.mark.parametrize(
