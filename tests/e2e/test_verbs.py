@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 
 import probe
 import pytest
+import shell
 import stored
 
 from millrace import paths, remote
@@ -16,28 +16,13 @@ from millrace_common import readings
 
 pytestmark = pytest.mark.lab
 
-VARIABLES = (
-    "SERVICE",
-    "NODE",
-    "TOPIC",
-    "CMD",
-    "KEY",
-    "FROM",
-    "MAX",
-    "FOLLOW",
-    "LINES",
-    "MAKEFLAGS",
-    "MAKELEVEL",
-)
-
 
 def make(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a target; variables of the tests' own caller have no say."""
-    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    """Run a target with the words of a command line."""
     return subprocess.run(  # noqa: S603 - our own argv
         ["make", "--no-print-directory", *words],  # noqa: S607 - the operator's make
         cwd=paths.repo_root(),
-        env=environment,
+        env=shell.environment(),
         input=stdin,
         capture_output=True,
         text=True,
@@ -110,5 +95,5 @@ def test_a_wrong_name_is_one_line_that_lists_the_right_ones(words: list[str], ex
     tried = make(*words)
     assert tried.returncode != 0
     assert tried.stdout == ""
-    (line,) = [line for line in tried.stderr.splitlines() if not line.startswith("make: ***")]
+    (line,) = shell.said(tried.stderr)
     assert expected in line

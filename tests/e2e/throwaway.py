@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import probe
+import shell
 
 from millrace import daemon, incus, paths
 from millrace.console import CommandError
@@ -159,14 +160,13 @@ class Throwaway:
         (self.clone / "inventories" / NAME / "topology.yml").write_text("\n".join(lines), encoding="utf-8")
 
     def make(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run `make` for the environment, as from a shell: nothing of a `make test` around it counts."""
-        outer = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+        """Run `make` for the environment."""
         own = {"XDG_STATE_HOME": str(self.root / "state"), "PYTHONPATH": str(self.clone / "tools/src")}
         command = ["make", *words, f"ENV={NAME}"]
         with subprocess.Popen(  # noqa: S603 - an argv of ours
             command,
             cwd=self.clone,
-            env={**outer, **own},
+            env={**shell.environment(), **own},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

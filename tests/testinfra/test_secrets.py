@@ -12,26 +12,18 @@ if TYPE_CHECKING:
     from millrace.topology import Node
 
 # The patterns come on standard input: on a command line they would be what the test looks for.
+PATTERNS = "patterns=$(mktemp); trap 'rm -f $patterns' EXIT; cat >$patterns"
 WORLD_READABLE = (
-    "patterns=$(mktemp); trap 'rm -f $patterns' EXIT; cat >$patterns; "
     "find /etc /opt /var/lib /var/log /run /tmp /usr/local -xdev -type f -perm -o=r -size -4M"
     " -not -path '/opt/*/site-packages/*' -print0 | xargs -0 -r grep -lFf $patterns --"
 )
-UNITS = (
-    "patterns=$(mktemp); trap 'rm -f $patterns' EXIT; cat >$patterns; "
-    "grep -rlFf $patterns /etc/systemd /run/systemd/system /usr/lib/systemd/system"
-)
+UNITS = "grep -rlFf $patterns /etc/systemd /run/systemd/system /usr/lib/systemd/system"
 COMMAND_LINES = (
-    "patterns=$(mktemp); trap 'rm -f $patterns' EXIT; cat >$patterns; "
     "for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$f 2>/dev/null | grep -qFf $patterns && echo $f; done"
 )
-JOURNAL = (
-    "patterns=$(mktemp); trap 'rm -f $patterns' EXIT; cat >$patterns; "
-    "journalctl -q --no-pager -o cat | grep -cFf $patterns"
-)
+JOURNAL = "journalctl -q --no-pager -o cat | grep -cFf $patterns"
 # What executors print, and what drivers record of their plans and settings, which is compressed.
 SPARK = (
-    "patterns=$(mktemp); trap 'rm -f $patterns' EXIT; cat >$patterns; "
     "cd /var/lib/spark 2>/dev/null || exit 0; "
     "find work -type f -print0 | xargs -0 -r grep -lFf $patterns --; "
     "for f in $(find events -type f); do zstd -dcf $f 2>/dev/null | grep -qFf $patterns && echo $f; done"
@@ -46,7 +38,7 @@ def _passwords() -> str:
 
 
 def _found(node: Node, script: str) -> Iterator[str]:
-    answer = remote.run(node.name, ["sudo", "sh", "-c", f"{script}; true"], stdin=_passwords())
+    answer = remote.run(node.name, ["sudo", "sh", "-c", f"{PATTERNS}; {script}; true"], stdin=_passwords())
     return (line for line in answer.splitlines() if line and line != "0")
 
 

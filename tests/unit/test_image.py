@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from millrace import image, incus
+from millrace.artifacts import store
 
 
 class Daemon:
@@ -77,7 +78,7 @@ def test_an_image_that_has_changed_is_told_and_made_again(
 def test_an_image_of_which_nobody_can_tell_is_made_again(
     daemon: Daemon, cached: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    image.checksum_file(cached).unlink()
+    store.checksum_file(cached).unlink()
     image.ensure()
     assert daemon.imported == ["image 1", "image 2"]
     assert f"the cached image {cached.name} has no checksum" in capsys.readouterr().out

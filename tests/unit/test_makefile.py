@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import shell
 
 from millrace import paths
 
@@ -45,13 +45,12 @@ def install(path: Path, name: str, version: str) -> None:
 
 
 def make(path: Path, *words: str, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
-    """Run make in the root of the clone, as if by hand and with nothing but this on PATH."""
+    """Run make in the root of the clone with nothing but this on PATH."""
     program = shutil.which("make")
     assert program, "make is needed"
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(  # noqa: S603 - no shell, fixed words
         [program, *words, f"PYTHON={python}"],
-        env={**kept, "PATH": str(path)},
+        env={**shell.environment(), "PATH": str(path)},
         cwd=ROOT,
         capture_output=True,
         text=True,

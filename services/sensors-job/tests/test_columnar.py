@@ -9,17 +9,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import kafka_rows
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-pa = pytest.importorskip("pyarrow", reason="pyarrow is on the nodes")
+from sensors_generator import invalid, reference, stream
+from sensors_job import columnar, rules
+from sensors_job.config import DEFAULT_TYPES, BusinessHours, Limits
 
-from sensors_generator import invalid, reference, stream  # noqa: E402 - after the skip
-from sensors_job import columnar, rules  # noqa: E402 - after the skip
-from sensors_job.config import DEFAULT_TYPES, BusinessHours, Limits  # noqa: E402 - after the skip
-
-VERSION, PARTITION, FIRST = 7, 2, 100
+VERSION = 7
 START = datetime(2026, 11, 21, 10, tzinfo=UTC)
 APPENDED = START + timedelta(milliseconds=1)
 PLAIN = {
@@ -29,30 +28,17 @@ PLAIN = {
     "unit": "V",
     "timestamp": "2026-11-21T10:00:00Z",
 }
-RULES = tuple(rules.Rule(**dataclasses.asdict(rule)) for rule in reference.DEFAULT_RULES)
 
 
-def contract(given_rules: tuple[rules.Rule, ...] = RULES, **hours: Any) -> columnar.Contract:  # noqa: ANN401 - any field
+def contract(given_rules: tuple[rules.Rule, ...] = kafka_rows.RULES, **hours: Any) -> columnar.Contract:  # noqa: ANN401 - any field
     agreed = rules.RuleSet(VERSION, given_rules, rules.Unusual(VERSION, 1, ()))
     return columnar.contract(Limits(), DEFAULT_TYPES, BusinessHours(**hours), agreed)
 
 
-def messages(*values: bytes | None, appended: datetime = APPENDED) -> Any:  # noqa: ANN401 - pyarrow has no types
-    """Return what Spark hands over of messages without keys."""
-    return pa.RecordBatch.from_pydict(
-        {
-            "key": pa.nulls(len(values), pa.binary()),
-            "value": pa.array(values, pa.binary()),
-            "partition": pa.array([PARTITION] * len(values), pa.int32()),
-            "offset": pa.array(range(FIRST, FIRST + len(values)), pa.int64()),
-            "timestamp": pa.array([appended] * len(values), pa.timestamp("us", "UTC")),
-        }
-    )
-
-
 def judged(*values: bytes | None, agreed: columnar.Contract | None = None) -> list[dict[str, Any]]:
     """Return the rows that come of messages."""
-    rows: list[dict[str, Any]] = columnar.judge(messages(*values), agreed or contract()).to_pylist()
+    batch = kafka_rows.messages(*values, appended=APPENDED)
+    rows: list[dict[str, Any]] = columnar.judge(batch, agreed or contract()).to_pylist()
     return rows
 
 
@@ -78,16 +64,18 @@ def test_a_stream_of_valid_messages_becomes_the_rows_of_the_oracle() -> None:
     shares = stream.Shares(invalid=0, duplicate=0, conflicting=0, anomalous=0.3)
     sensors = {"a-1": "voltage", "b.2": "temperature", "c_3": "pressure", "weather-jfk": "temperature"}
     items = list(stream.scenario(1, 800, sensors, START, shares=shares))
-    batch = messages(*(item.value for item in items), appended=START + stream.span(800, len(sensors)))
+    batch = kafka_rows.messages(
+        *(item.value for item in items), appended=START + stream.span(800, len(sensors))
+    )
     rows = columnar.judge(batch, contract()).to_pylist()
     assert [reading(row) for row in rows] == [item.expected.reading for item in items]
-    assert [row["offset"] for row in rows] == list(range(FIRST, FIRST + 800))
+    assert [row["offset"] for row in rows] == list(range(kafka_rows.FIRST, kafka_rows.FIRST + 800))
     flagged = 0
     for row, item in zip(rows, items, strict=True):
         lines = (row["anomaly_line"] or "").splitlines(keepends=True)
         found = {fields(line)[5]: fields(line) for line in lines}
         assert tuple(sorted(found)) == tuple(sorted(item.rules))
-        for rule in RULES:
+        for rule in kafka_rows.RULES:
             if rule.rule_id in found:
                 rest = [rule.rule_id, rule.severity, repr(rule.threshold), str(VERSION), str(row["offset"])]
                 assert found[rule.rule_id] == [*fields(row["facts"] + "\n"), *rest]
@@ -96,7 +84,9 @@ def test_a_stream_of_valid_messages_becomes_the_rows_of_the_oracle() -> None:
 
 
 def test_several_rules_may_flag_one_reading() -> None:
-    twice = tuple(dataclasses.replace(rule, rule_id=f"{rule.rule_id}'{n}") for rule in RULES for n in (1, 2))
+    twice = tuple(
+        dataclasses.replace(rule, rule_id=f"{rule.rule_id}'{n}") for rule in kafka_rows.RULES for n in (1, 2)
+    )
     high, low = (json.dumps(PLAIN | {"value": value}).encode() for value in (250, 200))
     found = [
         row["anomaly_line"] for row in judged(high, json.dumps(PLAIN).encode(), low, agreed=contract(twice))
@@ -154,7 +144,7 @@ def test_only_short_messages_are_taken() -> None:
 )
 def test_weekday_hour_and_business_hours_are_local(stamp: str, expected: str) -> None:
     value = json.dumps(PLAIN | {"timestamp": stamp}).encode()
-    batch = messages(value, appended=datetime(2026, 4, 1, tzinfo=UTC))
+    batch = kafka_rows.messages(value, appended=datetime(2026, 4, 1, tzinfo=UTC))
     (row,) = columnar.judge(batch, contract(zone="Europe/Berlin")).to_pylist()
     assert row["measurement_line"].endswith(f"\t{expected}\t{VERSION}\n")
     assert datetime.fromisoformat(stamp).astimezone(ZoneInfo("Europe/Berlin")).hour == int(

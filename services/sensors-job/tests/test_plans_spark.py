@@ -8,11 +8,11 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import kafka_rows
 import local_spark
-import pyarrow as pa
 import pytest
 
-from sensors_generator import reference, stream
+from sensors_generator import stream
 from sensors_job import columnar, rules, validation
 from sensors_job.config import DEFAULT_TYPES, BusinessHours, Limits
 
@@ -24,7 +24,7 @@ pytestmark = local_spark.MARKS
 BEGIN = datetime(2026, 10, 25, tzinfo=UTC)
 SENSORS = {"a-1": "voltage", "b.2": "temperature", "c_3": "pressure", "weather-jfk": "temperature"}
 HOURS = BusinessHours(zone="Europe/Berlin")
-RULES = rules.RuleSet(7, tuple(rules.Rule(**dataclasses.asdict(rule)) for rule in reference.DEFAULT_RULES))
+RULES = rules.RuleSet(7, kafka_rows.RULES)
 
 
 @pytest.fixture(scope="module")
@@ -74,21 +74,11 @@ def numbers(line: str) -> list[str]:
 def test_both_plans_make_the_same_rows_of_valid_messages(spark: Any) -> None:  # noqa: ANN401 - pyspark
     values = messages()
     appended = BEGIN + timedelta(days=3, milliseconds=5)
-    found = [(b"k", value, 2, 100 + number, appended) for number, value in enumerate(values)]
-
-    kafka = pa.RecordBatch.from_pydict(
-        {
-            "key": pa.array([row[0] for row in found], pa.binary()),
-            "value": pa.array(values, pa.binary()),
-            "partition": pa.array([2] * len(found), pa.int32()),
-            "offset": pa.array([row[3] for row in found], pa.int64()),
-            "timestamp": pa.array([appended] * len(found), pa.timestamp("us", "UTC")),
-        }
-    )
+    kafka = kafka_rows.messages(*values, appended=appended, key=b"k")
     judging = dataclasses.replace(RULES, unusual=rules.Unusual(7, 1, ()))
     short = columnar.judge(kafka, columnar.contract(Limits(), DEFAULT_TYPES, HOURS, judging)).to_pylist()
 
-    rows = spark.createDataFrame(found, local_spark.MESSAGE)
+    rows = spark.createDataFrame([tuple(row.values()) for row in kafka.to_pylist()], local_spark.MESSAGE)
     for columns in validation.stages(Limits(), DEFAULT_TYPES):
         rows = rows.selectExpr(*columns)
     last = validation.sink_columns(HOURS, RULES.version, rules.anomaly_line(RULES), unusual=True)

@@ -15,6 +15,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from millrace import incus
+from millrace.artifacts.model import file_sha256
+from millrace.artifacts.store import checksum_file, verified
 from millrace.console import MillraceError, run, say, stream
 from millrace.paths import cache_dir
 from millrace.system import debian_mirror, read_apt_sources, read_os_release
@@ -131,30 +133,16 @@ def build(target: Path) -> None:
         raise MillraceError(msg)
     run(incus.root_command("mv", str(partial), str(target)))
     run(incus.root_command("chmod", "0644", str(target)))
-    checksum_file(target).write_text(checksum(target) + "\n", encoding="ascii")
-
-
-def checksum_file(image: Path) -> Path:
-    """Return the file beside an image that says which checksum it had when it was made."""
-    return image.with_name(f"{image.name}.sha256")
-
-
-def checksum(image: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with image.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    checksum_file(target).write_text(f"{file_sha256(target)}  {target.name}\n", encoding="ascii")
 
 
 def unusable(image: Path) -> str:
     """Say why a cached image must not be used; nothing where it may be, or where there is none."""
-    if not image.exists():
+    if not image.exists() or verified(image) is not None:
         return ""
-    recorded = checksum_file(image)
-    if not recorded.exists():
+    if not checksum_file(image).exists():
         return f"the cached image {image.name} has no checksum, so nobody can tell whether it is whole"
-    if recorded.read_text(encoding="ascii").strip() != checksum(image):
-        return f"the cached image {image.name} is not what was made: its checksum differs"
-    return ""
+    return f"the cached image {image.name} is not what was made: its checksum differs"
 
 
 def ensure() -> str:

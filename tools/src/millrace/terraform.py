@@ -50,6 +50,14 @@ def find() -> str | None:
     return None
 
 
+def required() -> str:
+    """Return what ``find`` finds, or say what to install."""
+    binary = find()
+    if binary is None:
+        raise MillraceError(INSTALL_HINT)
+    return binary
+
+
 @dataclass(frozen=True)
 class Terraform:
     """Terraform for one environment: configuration in the clone, everything else in the state directory."""
@@ -156,19 +164,18 @@ def changes(plan: dict[str, Any]) -> dict[str, str]:
 
 def for_environment(env: str) -> Terraform:
     """Return Terraform for an environment, or say what to install."""
-    binary = find()
-    if binary is None:
-        raise MillraceError(INSTALL_HINT)
-    return Terraform(binary, repo_root() / "terraform" / "environments" / env, state_dir(env) / "terraform")
+    return Terraform(
+        required(), repo_root() / "terraform" / "environments" / env, state_dir(env) / "terraform"
+    )
 
 
 def main() -> int:
     """Print the name of the one to use, for the Makefile."""
-    binary = find()
-    if binary is None:
-        sys.stderr.write(f"{INSTALL_HINT}\n")
+    try:
+        sys.stdout.write(f"{required()}\n")
+    except MillraceError as error:
+        sys.stderr.write(f"{error}\n")
         return 1
-    sys.stdout.write(f"{binary}\n")
     return 0
 
 

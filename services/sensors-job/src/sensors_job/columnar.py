@@ -42,7 +42,7 @@ MOST_BYTES = 1000
 """Longer messages take the other way: its parser refuses numbers of more than so many characters."""
 _STRING = r'"[^"\\\x00-\x1f]*"'
 # Without the whole number -0, of which Spark's parser, which the lake has too, makes 0.0, and Arrow's -0.0.
-_NUMBER = r"(?:(?:0|-?[1-9][0-9]*)|-?(?:0|[1-9][0-9]*)(?:[.][0-9]+(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+))"
+_NUMBER = r"(?:0|-?[1-9][0-9]*|-?(?:0|[1-9][0-9]*)(?:[.][0-9]+(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+))"
 _FIELD = f" *{_STRING} *: *(?:{_STRING}|{_NUMBER}|true|false|null) *"
 FLAT = rf"\A\{{{_FIELD}(?:,{_FIELD})*\}}\z"
 """Arrow's parser is a little more lenient than JSON, and reads lines: this is JSON, and one line."""

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import psycopg2
 
@@ -63,8 +63,6 @@ SELECT kind, extract(epoch FROM range_start)::bigint, extract(epoch FROM range_e
 FROM sensors.dropped
 WHERE range_start < %(end)s AND range_end > %(begin)s
 """
-KEPT_AS = {"1m": "sums_1m", "10m": "sums_10m", "1h": "sums_1h"}
-"""Where the lifecycle drops the rows of a period's view from, in the end."""
 
 
 @dataclass
@@ -93,7 +91,7 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """Yield the report as text, line by line."""
-        outcomes: tuple[Outcome, ...] = ("equal", "different", "moving", "dropped")
+        outcomes = get_args(Outcome)
         yield f"{'period':<8} {' '.join(f'{name:>9}' for name in outcomes)}   of {self.series} series"
         for period, tally in self.tallies.items():
             yield f"{period:<8} {' '.join(f'{tally[name]:>9}' for name in outcomes)}"
@@ -218,7 +216,7 @@ def contrast(values: Iterable[Repeated], database: Kept, moving: Mapping[Series,
             kept = database.aggregates(series, period)
             added = roll_up(minutes, anomalies.get(series, {}), seconds)
             added = with_counts_of(added, kept, dropped["anomalies"])
-            gone = dropped[KEPT_AS[period]]
+            gone = dropped[f"sums_{period}"]
             for bucket, outcome in compare(seconds, added, kept, moving.get(series, ()), gone):
                 report.tallies[period][outcome] += 1
                 if outcome == "different" and len(report.differences) < SHOWN:

@@ -33,7 +33,7 @@ def obtain(recipe: Recipe, cache: Path, run: Runner = run_command) -> Artifact:
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(cache / f".{recipe.name}.lock"):
         present = path.exists()
-        checksum = _verified(path)
+        checksum = verified(path)
         if checksum is not None:
             return Artifact(recipe.name, path, key, checksum, fetched=False, corrupt=False)
         checksum = _fetch(recipe, path, run)
@@ -41,14 +41,15 @@ def obtain(recipe: Recipe, cache: Path, run: Runner = run_command) -> Artifact:
         return Artifact(recipe.name, path, key, checksum, fetched=True, corrupt=present)
 
 
-def _checksum_file(path: Path) -> Path:
+def checksum_file(path: Path) -> Path:
+    """Return the file beside an archive that says which checksum it had when it was stored."""
     return path.with_name(path.name + ".sha256")
 
 
-def _verified(path: Path) -> str | None:
+def verified(path: Path) -> str | None:
     """Return the entry's checksum, or None when it is missing or isn't what was once stored."""
     try:
-        recorded = _checksum_file(path).read_text(encoding="ascii").split()[0]
+        recorded = checksum_file(path).read_text(encoding="ascii").split()[0]
         return recorded if file_sha256(path) == recorded else None
     except (FileNotFoundError, IndexError, UnicodeDecodeError):
         return None
@@ -68,11 +69,11 @@ def _fetch(recipe: Recipe, path: Path, run: Runner) -> str:
         made = Path(folder, "archive.tar")
         pack(tree, made)
         checksum = file_sha256(made)
-        _checksum_file(path).unlink(missing_ok=True)
+        checksum_file(path).unlink(missing_ok=True)
         made.replace(path)
         noted = Path(folder, "checksum")
         noted.write_text(f"{checksum}  {path.name}\n", encoding="ascii")
-        noted.replace(_checksum_file(path))
+        noted.replace(checksum_file(path))
     return checksum
 
 
@@ -106,4 +107,4 @@ def _prune(name: str, kept: Path) -> None:
     entries.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in entries[_KEPT_PER_NAME - 1 :]:
         path.unlink(missing_ok=True)
-        _checksum_file(path).unlink(missing_ok=True)
+        checksum_file(path).unlink(missing_ok=True)
