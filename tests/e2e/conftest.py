@@ -10,6 +10,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Its checks are shared by tests, and tell as much when they fail as theirs.
+pytest.register_assert_rewrite("stored")
+
 
 @pytest.fixture
 def sensors() -> Iterator[probe.Sensors]:

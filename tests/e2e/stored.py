@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import probe
+import pytest
 
 from millrace import sql
+from sensors_generator.aggregates import PERIODS, aggregate
 
 if TYPE_CHECKING:
     from sensors_generator.aggregates import Key
+    from sensors_generator.stream import Item
 
 # S608 throughout: the statements are our own text, and so are the prefixes.
 
@@ -77,3 +81,19 @@ def counts(prefix: str, database: str = sql.DATABASE) -> dict[tuple[int, str], t
         (row["partition"], row["sensor_id"]): (row["stored"], row["duplicates"], row["rejected"])
         for row in rows
     }
+
+
+def check_aggregates(prefix: str, items: list[Item]) -> None:
+    """Check that the aggregates of every period are those of the stored readings, late ones included."""
+    accepted = [
+        (reading, len(item.rules))
+        for item in items
+        if item.expected.outcome == "stored" and (reading := item.expected.reading)
+    ]
+    for name, period in PERIODS.items():
+        # Sums are exact; only the last digit of what is derived from them may differ.
+        expected = {
+            key: asdict(made) | {"mean": pytest.approx(made.mean), "deviation": pytest.approx(made.deviation)}
+            for key, made in aggregate(accepted, period).items()
+        }
+        assert aggregates(prefix, name) == expected, name

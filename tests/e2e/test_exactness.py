@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,6 @@ import pytest
 import stored
 
 from millrace import remote
-from sensors_generator.aggregates import PERIODS, aggregate
 from sensors_generator.stream import Item, Shares, scenario, span, summary
 
 if TYPE_CHECKING:
@@ -125,7 +123,7 @@ def test_every_message_takes_effect_exactly_once(sensors: probe.Sensors, fault: 
     check_counts(sensors, items)
     check_measurements(sensors, items)
     check_anomalies(sensors, items)
-    check_aggregates(sensors, items)
+    stored.check_aggregates(sensors.prefix, items)
     check_rejects(sensors, items)
     check_topics(sensors, items, since)
     SENT[sensors.prefix] = lake.messages(items, sensors.sent)
@@ -171,22 +169,6 @@ def check_anomalies(sensors: probe.Sensors, items: list[Item]) -> None:
     expected = summary(items)["anomalies"]
     assert expected, "the stream has anomalies"
     assert stored.anomalies(sensors.prefix) == expected
-
-
-def check_aggregates(sensors: probe.Sensors, items: list[Item]) -> None:
-    """Check that the aggregates of every period are those of the stored readings, late ones included."""
-    accepted = [
-        (reading, len(item.rules))
-        for item in items
-        if item.expected.outcome == "stored" and (reading := item.expected.reading)
-    ]
-    for name, period in PERIODS.items():
-        # Sums are exact; only the last digit of what is derived from them may differ.
-        expected = {
-            key: asdict(made) | {"mean": pytest.approx(made.mean), "deviation": pytest.approx(made.deviation)}
-            for key, made in aggregate(accepted, period).items()
-        }
-        assert stored.aggregates(sensors.prefix, name) == expected, name
 
 
 def check_rejects(sensors: probe.Sensors, items: list[Item]) -> None:

@@ -71,6 +71,7 @@ def test_a_late_flood_sent_twice_across_upkeep_and_a_lost_checkpoint_is_in_the_l
     everything = lake.history("messages", *period, f"{sensors.prefix}-*")
     assert Counter(everything) == Counter(lake.messages(items * 2, sensors.sent))
     assert sorted(stored.measurements(sensors.prefix)) == sorted(once), "the database has none of it twice"
+    stored.check_aggregates(sensors.prefix, items)
     view = lake.history("lake", *period, f"{sensors.prefix}-*")
     assert sorted(view) == sorted(
         (when, sensor, kind, value, *place) for sensor, kind, when, value, place in once
