@@ -13,7 +13,6 @@ import nested
 import pytest
 
 from millrace import artifacts, paths
-from millrace.yamlio import load_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +25,7 @@ TESTS = [f"{nested.JOB_TESTS}/test_{name}_spark.py" for name in ("lake", "batch"
 def _spark(home: Path) -> None:
     """Put Spark together as the role does; a deploy has left its archives in the cache."""
     root = paths.repo_root()
-    versions, files = load_yaml(root / "ansible" / "versions.yml"), root / "roles" / "spark" / "files"
-    assert isinstance(versions, dict)
+    versions, files = artifacts.versions(), root / "roles" / "spark" / "files"
     recipes = (
         artifacts.PysparkRecipe(versions["pyspark"], versions["pyspark_sha256"], "pyspark"),
         artifacts.JvmRecipe("spark-jars", files / "pom.xml", files / "jars.lock"),

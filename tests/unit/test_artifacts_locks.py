@@ -36,6 +36,7 @@ class Client:
             folder = Path(output.partition("=")[2])
             folder.mkdir()
         else:
+            assert "--python-version=3.99" in command
             options = dict(itertools.pairwise(command))
             self.asked = [Path(options[option]).read_text() for option in ("--requirement", "--constraint")]
             folder = Path(options["--dest"])
@@ -51,6 +52,7 @@ def sha256(content: bytes) -> str:
 @pytest.fixture(autouse=True)
 def _versions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("millrace.artifacts.jvm.maven_versions", lambda: {"kafka": "4.3.1", "other": "1"})
+    monkeypatch.setattr(pins, "python_version", lambda: "3.99")
     monkeypatch.setattr(pins, "pypi_versions", lambda: {"direct": "2.0", "shared": "3.0"})
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from millrace import paths
 from millrace.artifacts import locks, pins
-from millrace.yamlio import load_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +69,5 @@ def test_the_operators_tools_have_the_libraries_of_the_nodes() -> None:
 
 
 def test_sparks_connector_is_of_sparks_version() -> None:
-    versions = load_yaml(ROOT / "ansible" / "versions.yml")
-    assert isinstance(versions, dict)
+    versions = pins.versions()
     assert versions["maven"]["spark-kafka-connector"] == versions["pyspark"]

@@ -39,9 +39,8 @@ options:
     elements: path
     default: []
   python_version:
-    description: With O(kind=wheelhouse), the nodes' Python.
+    description: With O(kind=wheelhouse), the nodes' Python; by default that of ansible/versions.yml.
     type: str
-    default: "3.13"
   package:
     description: With O(kind=sdist), the name on PyPI.
     type: str
@@ -109,7 +108,7 @@ ARGUMENTS: dict[str, Any] = {
     "lock": {"type": "path"},
     "requirements": {"type": "list", "elements": "path", "default": []},
     "projects": {"type": "list", "elements": "path", "default": []},
-    "python_version": {"type": "str", "default": "3.13"},
+    "python_version": {"type": "str"},
     "package": {"type": "str"},
     "files": {"type": "list", "elements": "str"},
     "version": {"type": "str"},
@@ -147,7 +146,8 @@ def main() -> None:
     else:
         requirements = [Path(lock) for lock in params["requirements"]]
         projects = [Path(project) for project in params["projects"]]
-        recipe = artifacts.WheelhouseRecipe(params["name"], requirements, projects, params["python_version"])
+        python = params["python_version"] or artifacts.python_version()
+        recipe = artifacts.WheelhouseRecipe(params["name"], requirements, projects, python)
     cache = Path(params["cache"]) if params["cache"] else cache_dir() / "artifacts"
     try:
         found = artifacts.obtain(recipe, cache)

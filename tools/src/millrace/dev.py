@@ -10,13 +10,12 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
-from millrace import remote
+from millrace import artifacts, remote
 from millrace.catalogue import DEBUG
 from millrace.console import say, stream
 from millrace.current import choose, current_environment
 from millrace.paths import repo_root
 from millrace.verbs import playbook
-from millrace.yamlio import load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,11 +94,9 @@ def dev_main(argv: list[str]) -> int:
     status = stream(playbook("site", *options), cwd=root)
     if status != 0:
         return status
-    versions = load_yaml(root / "ansible" / "versions.yml")
-    python = str(versions["python"]) if isinstance(versions, dict) else ""
     service = loaded.catalogue.services[name]
     port = service.ports[DEBUG].first
     nodes = [node.name for node in loaded.topology.members(service.group)]
     tunnels = {node: tunnel(config, node, port) for node in nodes}
-    say(instructions(name, tunnels, launch(name, port, packages(root, name), python)))
+    say(instructions(name, tunnels, launch(name, port, packages(root, name), artifacts.python_version())))
     return 0

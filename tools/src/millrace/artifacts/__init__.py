@@ -7,6 +7,7 @@ settings that this machine has for it.
 
 from millrace.artifacts.jvm import JvmRecipe, lock_jars
 from millrace.artifacts.model import Artifact, ArtifactError, Recipe
+from millrace.artifacts.pins import python_version, versions
 from millrace.artifacts.pyspark import PysparkRecipe
 from millrace.artifacts.sdist import SdistRecipe
 from millrace.artifacts.store import obtain
@@ -23,4 +24,6 @@ __all__ = [
     "lock_jars",
     "lock_wheels",
     "obtain",
+    "python_version",
+    "versions",
 ]

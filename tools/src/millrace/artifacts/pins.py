@@ -1,18 +1,32 @@
-"""The wanted versions of jars and of Python packages: those of ansible/versions.yml, and no others."""
+"""The wanted versions of all that is fetched: those of ansible/versions.yml, and no others."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from millrace.artifacts.model import ArtifactError
 from millrace.paths import repo_root
-from millrace.yamlio import load_yaml
+from millrace.yamlio import InvalidInputError, load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+def versions() -> dict[str, Any]:
+    """Return the whole file; InvalidInputError where it can't be read or holds no mapping."""
+    path = repo_root() / "ansible" / "versions.yml"
+    found = load_yaml(path)
+    if not isinstance(found, dict):
+        raise InvalidInputError([f"{path}: expected a mapping of names and versions"])
+    return found
+
+
+def python_version() -> str:
+    """Return the version of the nodes' Python, such as 3.13."""
+    return str(versions()["python"])
 
 
 def maven_versions() -> dict[str, str]:
@@ -26,28 +40,26 @@ def pypi_versions() -> dict[str, str]:
 
 
 def _section(name: str) -> dict[str, str]:
-    versions = load_yaml(repo_root() / "ansible" / "versions.yml")
-    section = versions[name] if isinstance(versions, dict) else {}
-    return {package: str(version) for package, version in section.items()}
+    return {package: str(version) for package, version in versions()[name].items()}
 
 
-def used_by(pom: Path, versions: dict[str, str]) -> dict[str, str]:
+def used_by(pom: Path, wanted: dict[str, str]) -> dict[str, str]:
     """Return the versions that a pom.xml refers to; ArtifactError for one that there isn't."""
     names = set(re.findall(r"\$\{([\w-]+)\.version\}", pom.read_text(encoding="utf-8")))
-    return {name: _version(pom, name, versions) for name in sorted(names)}
+    return {name: _version(pom, name, wanted) for name in sorted(names)}
 
 
-def requirements(wanted: Path, versions: dict[str, str]) -> dict[str, str]:
+def requirements(listed: Path, wanted: dict[str, str]) -> dict[str, str]:
     """Return package -> version of what a ``*.in`` or a pyproject.toml names; ArtifactError for one without.
 
     A project's requirements include those of the projects beside it that it depends on.
     """
-    if wanted.suffix == ".toml":
-        names = set(_dependencies(wanted))
+    if listed.suffix == ".toml":
+        names = set(_dependencies(listed))
     else:
-        lines = (line.partition("#")[0].strip() for line in wanted.read_text(encoding="utf-8").splitlines())
+        lines = (line.partition("#")[0].strip() for line in listed.read_text(encoding="utf-8").splitlines())
         names = {line for line in lines if line}
-    return {name: _version(wanted, name, versions) for name in sorted(names)}
+    return {name: _version(listed, name, wanted) for name in sorted(names)}
 
 
 def _dependencies(project: Path) -> Iterator[str]:
@@ -59,8 +71,8 @@ def _dependencies(project: Path) -> Iterator[str]:
             yield name
 
 
-def _version(wanted: Path, name: str, versions: dict[str, str]) -> str:
-    if name not in versions:
-        message = f"{wanted} names {name}, of which ansible/versions.yml has no version"
+def _version(naming: Path, name: str, wanted: dict[str, str]) -> str:
+    if name not in wanted:
+        message = f"{naming} names {name}, of which ansible/versions.yml has no version"
         raise ArtifactError(message)
-    return versions[name]
+    return wanted[name]

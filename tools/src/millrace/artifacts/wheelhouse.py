@@ -9,7 +9,7 @@ import hashlib
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ class WheelhouseRecipe:
     """Locks with lines ``name==version --hash=sha256:…``, together all that is installed; see lock_wheels."""
     projects: Sequence[Path] = ()
     """Folders with a pyproject.toml whose wheels are built here."""
-    python_version: str = "3.13"
+    python_version: str = field(default_factory=pins.python_version)
     platforms: Sequence[str] = _PLATFORMS
     source: str = "PyPI"
 
@@ -70,7 +70,7 @@ class WheelhouseRecipe:
         (tree / "requirements.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def lock_wheels(wanted: Path, lock: Path, run: Runner = run_command, python_version: str = "3.13") -> int:
+def lock_wheels(wanted: Path, lock: Path, run: Runner = run_command) -> int:
     """Resolve what a ``*.in`` or a pyproject.toml names, for the nodes' Python; returns the number of wheels.
 
     What only these packages need stays in the version that the lock has already. A wheel that the lock has
@@ -86,7 +86,7 @@ def lock_wheels(wanted: Path, lock: Path, run: Runner = run_command, python_vers
         _write(kept, [pin for pin in known if pin.partition("==")[0] not in direct])
         arguments = ["--requirement", str(named), "--constraint", str(kept)]
         if direct:
-            _download(run, wheels, python_version, _PLATFORMS, arguments)
+            _download(run, wheels, pins.python_version(), _PLATFORMS, arguments)
         lines = sorted(_pinned(wheel) for wheel in wheels.glob("*.whl"))
     for pin, _, checksum in (line.partition(" --hash=") for line in lines):
         if checksum not in known.get(pin, [checksum]):
