@@ -17,7 +17,7 @@ TOOLS := .venv/.made-from-$(TOOLS_HASH)
 # The one that the bootstrap finds too; looked for once, and only by what needs it.
 TERRAFORM = $(eval TERRAFORM := $$(or $$(shell $(STDLIB) millrace.terraform),$$(error see above)))$(TERRAFORM)
 TERRAFORM_ENV := TF_DATA_DIR=$(CURDIR)/.cache/terraform TF_CLI_CONFIG_FILE= CHECKPOINT_DISABLE=1
-SERVICES := $(wildcard services/*/src)
+SERVICES := $(wildcard services/*/*/src)
 space := $(subst ,, )
 
 ##@ The platform
@@ -91,17 +91,17 @@ check-types: tools
 	@for tests in tests/e2e tests/chaos tests/bench; do echo "mypy $$tests"; \
 	  (cd $$tests && MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) ../../.venv/bin/mypy .); done
 	cd ansible && ../.venv/bin/mypy plugins/filter plugins/inventory plugins/modules plugins/strategy vault_password.py
-	@for service in services/*/; do echo "mypy $$service"; \
+	@for service in services/*/*/; do echo "mypy $$service"; \
 	  MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) .venv/bin/mypy "$${service}src" "$${service}tests"; done
 check-roles: tools
 	PATH="$(CURDIR)/.venv/bin:$$PATH" ansible-lint
 check-terraform: tools
 	$(TERRAFORM_ENV) $(TERRAFORM) fmt -check -recursive terraform
-	@$(TERRAFORM_ENV) $(TERRAFORM) -chdir=terraform/environments/lab init -backend=false -input=false >/dev/null
-	$(TERRAFORM_ENV) $(TERRAFORM) -chdir=terraform/environments/lab validate
+	@$(TERRAFORM_ENV) $(TERRAFORM) -chdir=terraform/providers/lab init -backend=false -input=false >/dev/null
+	$(TERRAFORM_ENV) $(TERRAFORM) -chdir=terraform/providers/lab validate
 check-unit: tools
 	PYTHONPATH=tests/unit:tests/chaos:tests/bench:tests/e2e:$(subst $(space),:,$(SERVICES)) .venv/bin/pytest --import-mode=importlib tests/unit \
-	  $(wildcard services/*/tests tools/tests)
+	  $(wildcard services/*/*/tests tools/tests)
 test: ## All of check, then the lab: up, a second up that changes nothing, tests on it
 	@$(STDLIB) millrace.phases test
 chaos: tools ## Faults while data flows, on disposable nodes: ROUNDS=3 SEED=1 (NAIVE=1: beside sinks that must fail)

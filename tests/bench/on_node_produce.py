@@ -19,7 +19,7 @@ from typing import Any
 
 from kafka import KafkaProducer  # type: ignore[import-untyped] # kafka-python has no type hints
 
-from millrace_common.readings import encode, format_time
+from sensors_contract.readings import encode, format_time
 from sensors_generator.signals import readings
 
 WAIT = 120

@@ -28,7 +28,7 @@ TOPICS = "sensors.bench-"
 COPY_FILE = "/var/lib/postgresql/millrace-bench.copy"
 KAFKA_CLI = ("sudo", "/usr/local/bin/kafka-cli", "TopicCommand")
 BROKER = probe.ENVIRONMENT.topology.members("kafka")[0].name
-MIGRATIONS = paths.repo_root() / "services" / "sensors-job" / "src" / "sensors_job" / "migrations"
+MIGRATIONS = paths.repo_root() / "services" / "sensors" / "migrations"
 
 
 def ask_systemd(unit: str, *properties: str) -> dict[str, str]:

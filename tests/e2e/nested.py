@@ -13,7 +13,7 @@ from millrace import paths
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-JOB_TESTS = "services/sensors-job/tests"
+JOB_TESTS = "services/sensors/job/tests"
 
 
 def passes(tests: Sequence[str], environment: Mapping[str, str]) -> None:

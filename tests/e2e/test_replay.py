@@ -48,7 +48,7 @@ def packed(files: dict[str, str]) -> str:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as archive:
         archive.add(
-            paths.repo_root() / "services/sensors-replay/src/sensors_replay", arcname="sensors_replay"
+            paths.repo_root() / "services/sensors/replay/src/sensors_replay", arcname="sensors_replay"
         )
         for name, content in files.items():
             member = tarfile.TarInfo(name)

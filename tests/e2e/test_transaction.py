@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 
 OWNER = "sensors_owner"
-MIGRATIONS = paths.repo_root() / "services" / "sensors-job" / "src" / "sensors_job" / "migrations"
+MIGRATIONS = paths.repo_root() / "services" / "sensors" / "migrations"
 TESTED = ("sink", "lifecycle_database", "batch_database")
 TESTS = [f"{nested.JOB_TESTS}/test_{name}.py" for name in TESTED]
 

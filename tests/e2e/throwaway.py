@@ -111,7 +111,7 @@ class Throwaway:
                 shutil.copytree(source / part, target, ignore=ignored)
             else:
                 shutil.copy(source / part, target)
-        environments = self.clone / "terraform/environments"
+        environments = self.clone / "terraform/providers"
         (environments / "lab").rename(environments / NAME)
         (self.clone / "inventories" / NAME).mkdir(parents=True)
         # Empty: `make destroy` takes the containers of these roles' molecule scenarios with it.

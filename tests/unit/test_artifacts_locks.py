@@ -100,11 +100,11 @@ def test_the_key_of_jars_follows_the_versions_that_the_pom_uses(pom: Path) -> No
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     for name, dependencies in (("app", '"common", "direct"'), ("common", '"shared"')):
-        folder = tmp_path / name
-        folder.mkdir()
+        folder = tmp_path / "own" / name
+        folder.mkdir(parents=True)
         text = f'[project]\nname = "{name}"\ndependencies = [{dependencies}]\n'
         (folder / "pyproject.toml").write_text(text, encoding="utf-8")
-    return tmp_path / "app" / "pyproject.toml"
+    return tmp_path / "own" / "app" / "pyproject.toml"
 
 
 def test_a_lock_of_packages_holds_those_of_our_projects_too(project: Path) -> None:

@@ -114,8 +114,8 @@ def test_the_instructions_are_a_tunnel_and_a_valid_configuration(tmp_path: Path)
     places = {place["localRoot"]: place["remoteRoot"] for place in configuration["pathMappings"]}
     installed = "/opt/millrace/sensors-relay/venv/lib/python3.13/site-packages"
     assert places == {
-        "${workspaceFolder}/services/sensors-relay/src/sensors_relay": f"{installed}/sensors_relay",
-        "${workspaceFolder}/services/millrace-common/src/millrace_common": f"{installed}/millrace_common",
+        "${workspaceFolder}/services/shared/outbox-relay/src/sensors_relay": f"{installed}/sensors_relay",
+        "${workspaceFolder}/services/shared/common/src/millrace_common": f"{installed}/millrace_common",
     }
     assert "make deploy TAGS=sensors-relay" in text
 

@@ -60,7 +60,10 @@ def unit(name: str) -> list[str]:
     template = (paths.repo_root() / "roles/python_service/templates/unit.service.j2").read_text(
         encoding="utf-8"
     )
-    software = {"__spark_job_artifact": {"key": "k" * 8}, "__spark_job_software": {"stdout": ""}}
+    software = {
+        "__spark_job_artifact": {"key": "k" * 8, "projects": ["example"]},
+        "__spark_job_software": {"stdout": ""},
+    }
     for use in USES:
         if "apps" not in use.hosts:
             continue

@@ -22,7 +22,7 @@ ENVIRONMENTS = paths.environments()
 CONTENTS = rendering.contents()
 TEMPLATES = {str(path.relative_to(rendering.ROOT / "roles")): path for path in rendering.templates()}
 
-WHEELS = {"path": "/cache/wheels", "key": "0" * 12}
+WHEELS = {"path": "/cache/wheels", "key": "0" * 12, "projects": ["example"]}
 # Of role python_service; the Spark job is such a service too, and passes on what it has learned.
 SERVICE = {
     "__python_service_artifact": WHEELS,
@@ -33,7 +33,7 @@ SERVICE = {
 # Variables that tasks give beyond defaults, vars and inventory (loops, registered results, set_fact): for a
 # role, or for one template or task. Each is rendered once with each of the list.
 REGISTERED: dict[str, list[dict[str, Any]]] = {
-    "jvm_app": [{"__jvm_app_artifact": {"path": "/cache/kafka.tar", "sha256": "0" * 64, "key": "0" * 12}}],
+    "jvm_app": [{"__jvm_app_artifact": {"path": "/cache/kafka.tar", "sha256": "0" * 64, "key": "0" * 12, "projects": ["example"]}}],
     "kafka": [{"__kafka_wheels": WHEELS}],
     "python_service": [SERVICE],
     "python_service/templates/command.j2": [SERVICE | {"item": "sensors-history"}],

@@ -89,6 +89,11 @@ sha256:
   description: Checksum of the archive.
   type: str
   returned: success
+projects:
+  description: With O(kind=wheelhouse), the names that the projects have in their pyproject.toml, in order.
+  type: list
+  elements: str
+  returned: success
 corrupt:
   description: Whether a damaged cache entry was replaced.
   type: bool
@@ -156,7 +161,12 @@ def main() -> None:
     if found.corrupt:
         module.warn(f"the cache's copy of artefact {found.name} was damaged; it was fetched again")
     module.exit_json(
-        changed=found.fetched, path=str(found.path), key=found.key, sha256=found.sha256, corrupt=found.corrupt
+        changed=found.fetched,
+        path=str(found.path),
+        key=found.key,
+        sha256=found.sha256,
+        projects=[artifacts.project_name(Path(project)) for project in params["projects"]],
+        corrupt=found.corrupt,
     )
 
 

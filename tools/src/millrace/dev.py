@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from millrace.catalogue import Catalogue
 
-# What every service of ours is installed with, besides its own project of the same name.
-_SHARED = "millrace-common"
-
 
 def ours(catalogue: Catalogue) -> list[str]:
     """Return the names of the services that a debugger can attach to, in the catalogue's order."""
@@ -36,8 +33,8 @@ def packages(root: Path, service: str) -> dict[str, str]:
     """Return the service's import packages: name -> folder in the clone, relative to its root."""
     return {
         path.parent.name: str(path.parent.relative_to(root))
-        for project in (service, _SHARED)
-        for path in sorted((root / "services" / project / "src").glob("*/__init__.py"))
+        for project in artifacts.local_dependencies(artifacts.projects(root / "services")[service])
+        for path in sorted((project / "src").glob("*/__init__.py"))
     }
 
 

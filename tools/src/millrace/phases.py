@@ -98,7 +98,7 @@ def test(phases: Phases) -> None:
         _millrace("second-run")
     with phases.phase("tests on the lab"):
         # The end-to-end tests hold the platform against the generator's own account of what it sends.
-        sources = ":".join(str(path) for path in sorted(ROOT.glob("services/*/src")))
+        sources = ":".join(str(path) for path in sorted(ROOT.glob("services/*/*/src")))
         tests = ["--durations=20", "tests/testinfra", "tests/e2e"]
         stream_checked([TOOLS / "pytest", *tests], cwd=ROOT, env={"PYTHONPATH": sources})
     with phases.phase("faults while data flows"):

@@ -164,9 +164,7 @@ def changes(plan: dict[str, Any]) -> dict[str, str]:
 
 def for_environment(env: str) -> Terraform:
     """Return Terraform for an environment, or say what to install."""
-    return Terraform(
-        required(), repo_root() / "terraform" / "environments" / env, state_dir(env) / "terraform"
-    )
+    return Terraform(required(), repo_root() / "terraform" / "providers" / env, state_dir(env) / "terraform")
 
 
 def main() -> int:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 KAFKA_CLI = "/usr/local/bin/kafka-cli"
-# The options of sensors-history (services/sensors-job), and the variables of `make` that give them.
+# The options of sensors-history (services/sensors/job), and the variables of `make` that give them.
 HISTORY_OPTIONS = {"--sensor": "SENSOR", "--from": "FROM", "--to": "TO", "--source": "SOURCE"}
 # And those of sensors-batch recompute.
 BATCH_OPTIONS = {"--day": "DAY", "--from": "FROM", "--to": "TO"}

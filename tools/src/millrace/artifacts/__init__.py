@@ -7,7 +7,7 @@ settings that this machine has for it.
 
 from millrace.artifacts.jvm import JvmRecipe, lock_jars
 from millrace.artifacts.model import Artifact, ArtifactError, Recipe
-from millrace.artifacts.pins import python_version, versions
+from millrace.artifacts.pins import local_dependencies, project_name, projects, python_version, versions
 from millrace.artifacts.pyspark import PysparkRecipe
 from millrace.artifacts.sdist import SdistRecipe
 from millrace.artifacts.store import obtain
@@ -21,9 +21,12 @@ __all__ = [
     "Recipe",
     "SdistRecipe",
     "WheelhouseRecipe",
+    "local_dependencies",
     "lock_jars",
     "lock_wheels",
     "obtain",
+    "project_name",
+    "projects",
     "python_version",
     "versions",
 ]

@@ -21,7 +21,7 @@ def pairs(root: Path) -> Iterator[tuple[Path, Path]]:
         yield pom, pom.with_name("jars.lock")
     for names in sorted(root.glob("roles/*/files/*.in")):
         yield names, names.with_suffix(".lock")
-    for project in sorted(root.glob("services/*/pyproject.toml")):
+    for project in sorted(root.glob("services/*/*/pyproject.toml")):
         yield project, project.with_name("requirements.lock")
 
 

@@ -11,7 +11,6 @@ from millrace.paths import repo_root
 from millrace.yamlio import InvalidInputError, load_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -55,20 +54,43 @@ def requirements(listed: Path, wanted: dict[str, str]) -> dict[str, str]:
     A project's requirements include those of the projects beside it that it depends on.
     """
     if listed.suffix == ".toml":
-        names = set(_dependencies(listed))
+        folders = local_dependencies(listed.parent)
+        names = {name for folder in folders for name in _dependencies(folder)}
+        names -= {project_name(folder) for folder in folders}
     else:
         lines = (line.partition("#")[0].strip() for line in listed.read_text(encoding="utf-8").splitlines())
         names = {line for line in lines if line}
     return {name: _version(listed, name, wanted) for name in sorted(names)}
 
 
-def _dependencies(project: Path) -> Iterator[str]:
-    for name in tomllib.loads(project.read_text(encoding="utf-8"))["project"].get("dependencies", []):
-        beside = project.parent.parent / name / project.name
-        if beside.is_file():
-            yield from _dependencies(beside)
-        else:
-            yield name
+def project_name(folder: Path) -> str:
+    """Return the name of the Python project in a folder, as its pyproject.toml says."""
+    return str(_project(folder)["name"])
+
+
+def projects(services: Path) -> dict[str, Path]:
+    """Return name -> folder of the Python projects in `services` (APPLICATION/PROJECT/pyproject.toml)."""
+    folders = (path.parent for path in sorted(services.glob("*/*/pyproject.toml")))
+    return {project_name(folder): folder for folder in folders}
+
+
+def local_dependencies(folder: Path) -> list[Path]:
+    """Return the folders of a project and of those of the clone that it needs, each after what it needs."""
+    ours = projects(folder.parents[1])
+    found: list[Path] = []
+    for name in _dependencies(folder):
+        if name in ours:
+            found += [path for path in local_dependencies(ours[name]) if path not in found]
+    return [*found, folder]
+
+
+def _project(folder: Path) -> dict[str, Any]:
+    content = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    return dict(content["project"])
+
+
+def _dependencies(folder: Path) -> list[str]:
+    return [str(name) for name in _project(folder).get("dependencies", [])]
 
 
 def _version(naming: Path, name: str, wanted: dict[str, str]) -> str:

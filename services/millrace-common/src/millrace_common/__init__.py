@@ -1,1 +1,0 @@
-"""What Millrace's services share: command line, settings, JSON logs, health over HTTP, message schemas."""

@@ -1,0 +1,1 @@
+"""What Millrace's services share: command line, settings, JSON logs, health over HTTP."""
