@@ -15,7 +15,7 @@ MILLRACE := .venv/bin/millrace
 TOOLS_HASH := $(shell cat requirements.txt tools/pyproject.toml | sha256sum | cut -c1-16)
 TOOLS := .venv/.made-from-$(TOOLS_HASH)
 # The one that the bootstrap finds too; looked for once, and only by what needs it.
-TERRAFORM = $(eval TERRAFORM := $$(or $$(shell $(STDLIB) millrace.terraform),$$(error see above)))$(TERRAFORM)
+TERRAFORM = $(eval TERRAFORM := $$(or $$(shell $(STDLIB) millrace.providers.terraform),$$(error see above)))$(TERRAFORM)
 TERRAFORM_ENV := TF_DATA_DIR=$(CURDIR)/.cache/terraform TF_CLI_CONFIG_FILE= CHECKPOINT_DISABLE=1
 SERVICES := $(wildcard services/*/*/src)
 space := $(subst ,, )
@@ -23,9 +23,9 @@ space := $(subst ,, )
 ##@ The platform
 .PHONY: up bootstrap validate provision deploy smoke
 up: ## From a bare machine to live data: bootstrap, provision, deploy, smoke
-	@$(STDLIB) millrace.phases up
+	@$(STDLIB) millrace.verbs.phases up
 bootstrap: ## Prepare this machine (says what it will change, then asks; YES=1 goes on)
-	@$(STDLIB) millrace.bootstrap
+	@$(STDLIB) millrace.machine.bootstrap
 validate: tools ## Check topology and catalogue (before anything is contacted)
 	@$(MILLRACE) validate
 provision: bootstrap tools ## Make the nodes, or bring them in line with the topology
@@ -103,19 +103,19 @@ check-unit: tools
 	PYTHONPATH=tests/unit:tests/chaos:tests/bench:tests/e2e:$(subst $(space),:,$(SERVICES)) .venv/bin/pytest --import-mode=importlib tests/unit \
 	  $(wildcard services/*/*/tests tools/tests)
 test: ## All of check, then the lab: up, a second up that changes nothing, tests on it
-	@$(STDLIB) millrace.phases test
+	@$(STDLIB) millrace.verbs.phases test
 chaos: tools ## Faults while data flows, on disposable nodes: ROUNDS=3 SEED=1 (NAIVE=1: beside sinks that must fail)
 	@PYTHONPATH=tests/chaos:tests/e2e:$(subst $(space),:,$(SERVICES)) .venv/bin/python -m rounds
 bench: tools ## Figures of the running lab, into reports/bench.json and docs/benchmarks.md: PARTS=a,b,c,d,e,f ROUNDS=5
 	@BENCH_SECONDS=$(SECONDS) PYTHONPATH=tests/bench:tests/e2e:$(subst $(space),:,$(SERVICES)) .venv/bin/python -m bench
 molecule: ## Each role alone on throw-away containers, two at a time (JOBS=2), or one: ROLE=kafka
-	@$(STDLIB) millrace.phases molecule
+	@$(STDLIB) millrace.verbs.phases molecule
 
 ##@ Tools
 .PHONY: help tools role-docs locks
 tools: $(TOOLS) ## The pinned tool environment .venv
 $(TOOLS):
-	@$(STDLIB) millrace.bootstrap --tools
+	@$(STDLIB) millrace.machine.bootstrap --tools
 	@echo "making the tool environment .venv (pinned in requirements.txt)"
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt -e tools

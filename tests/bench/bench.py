@@ -24,9 +24,9 @@ import throughput
 from figures import Figure, from_json, merged, to_json
 from visibility import MeasurementError
 
-from millrace import durations
 from millrace.console import MillraceError, say
 from millrace.paths import repo_root
+from millrace.verbs import durations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

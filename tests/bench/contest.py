@@ -20,7 +20,7 @@ import stage
 from visibility import MeasurementError, Window, saturated
 from watching import Watch
 
-from millrace import remote
+from millrace.access import remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

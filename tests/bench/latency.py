@@ -16,7 +16,7 @@ from node_process import NodeProcess
 from visibility import MeasurementError, first_change, latencies, spans, within
 from watching import Watch
 
-from millrace import remote, sql
+from millrace.access import remote, sql
 from millrace.console import say
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import tempfile
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
-from millrace import remote
+from millrace.access import remote
 from millrace.console import MillraceError
 
 if TYPE_CHECKING:

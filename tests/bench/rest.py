@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from figures import Figure, at_most, rounded
 from latency import await_warm
 
-from millrace import durations, footprint
 from millrace.console import say
+from millrace.verbs import durations, footprint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from millrace.durations import Run
-    from millrace.footprint import Footprint
+    from millrace.verbs.durations import Run
+    from millrace.verbs.footprint import Footprint
 
 MEMORY_GOAL = 10.0  # GiB
 PROCESSOR_GOAL = 0.8  # cores

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import probe
 
-from millrace import paths, remote, sql
+from millrace import paths
+from millrace.access import remote, sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

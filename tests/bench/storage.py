@@ -9,7 +9,7 @@ import probe
 import stage
 from figures import Figure, at_most, rounded
 
-from millrace import remote
+from millrace.access import remote
 from millrace.console import MillraceError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import probe
 from node_process import NodeProcess
 
-from millrace import sql
+from millrace.access import sql
 from millrace.console import MillraceError
 
 if TYPE_CHECKING:

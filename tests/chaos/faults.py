@@ -6,14 +6,14 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from millrace.catalogue import EVERY_NODE, OPERATOR
 from millrace.console import MillraceError
+from millrace.model.catalogue import EVERY_NODE, OPERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from millrace.topology import Node
-    from millrace.validation import Environment
+    from millrace.model.topology import Node
+    from millrace.model.validation import Environment
 
 BROKERS = "kafka"
 SHELL = "ssh"

@@ -16,8 +16,8 @@ from report import Outcome
 from sending import Sender, gone
 from verdict import Verdict, absent, compare, compare_lake, expect
 
-from millrace import status
 from millrace.console import CommandError
+from millrace.verbs import status
 from sensors_generator.stream import Item, Shares, scenario, span
 
 if TYPE_CHECKING:

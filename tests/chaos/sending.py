@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import probe
 
-from millrace import remote
+from millrace.access import remote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

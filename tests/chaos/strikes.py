@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import probe
 
-from millrace import incus, lab, remote
+from millrace.access import remote
 from millrace.console import MillraceError
 from millrace.paths import state_dir
+from millrace.providers.lab import incus
+from millrace.providers.lab import nodes as lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

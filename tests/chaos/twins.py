@@ -12,7 +12,9 @@ import probe
 import stored
 from verdict import Found
 
-from millrace import paths, remote, secrets, sql
+from millrace import paths
+from millrace.access import remote, sql
+from millrace.model import secrets
 from sensors_generator import reference
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import probe
 
-from millrace import remote
+from millrace.access import remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,8 +10,11 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from millrace import paths, remote, secrets, sql, status
-from millrace.current import current_environment
+from millrace import paths
+from millrace.access import remote, sql
+from millrace.model import secrets
+from millrace.model.current import current_environment
+from millrace.verbs import status
 from sensors_generator.reference import Rule
 
 if TYPE_CHECKING:

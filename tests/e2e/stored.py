@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import probe
 import pytest
 
-from millrace import sql
+from millrace.access import sql
 from sensors_generator.aggregates import PERIODS, aggregate
 
 if TYPE_CHECKING:

@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import probe
 import pytest
 
-from millrace import paths, remote, secrets
+from millrace import paths
+from millrace.access import remote
+from millrace.model import secrets
 
 pytestmark = pytest.mark.lab
 

@@ -10,7 +10,7 @@ import lake
 import probe
 import pytest
 
-from millrace import remote, sql
+from millrace.access import remote, sql
 from sensors_generator.invalid import dump, iso
 from sensors_generator.reference import UNITS, Reading, Rule
 from sensors_generator.signals import readings

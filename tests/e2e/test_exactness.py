@@ -16,7 +16,7 @@ import probe
 import pytest
 import stored
 
-from millrace import remote
+from millrace.access import remote
 from sensors_generator.stream import Item, Shares, scenario, span, summary
 
 if TYPE_CHECKING:

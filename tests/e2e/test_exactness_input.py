@@ -10,7 +10,7 @@ from typing import Any
 import probe
 import pytest
 
-from millrace import remote, sql
+from millrace.access import remote, sql
 from sensors_generator.invalid import dump, variants
 from sensors_generator.reference import UNITS, Limits
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import probe
 import pytest
 
-from millrace import remote
+from millrace.access import remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import probe
 import pytest
 import stored
 
-from millrace import remote
+from millrace.access import remote
 from sensors_generator.stream import Shares, scenario, span
 
 pytestmark = pytest.mark.lab

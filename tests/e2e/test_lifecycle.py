@@ -15,7 +15,7 @@ import probe
 import pytest
 import stored
 
-from millrace import remote, sql
+from millrace.access import remote, sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import probe
 import pytest
 
-from millrace import remote
-from millrace.catalogue import allowed_flows
+from millrace.access import remote
+from millrace.model.catalogue import allowed_flows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,8 @@ import pytest
 import shell
 import throwaway
 
-from millrace import daemon, image, incus, paths
+from millrace import paths
+from millrace.providers.lab import daemon, image, incus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import probe
 import pytest
 
-from millrace import paths, remote, sql
+from millrace import paths
+from millrace.access import remote, sql
 from sensors_generator.reference import Reading, flags
 from sensors_replay.table import Table, parse_table
 from sensors_replay.timeline import Progress, Timeline, messages

@@ -5,7 +5,7 @@ from __future__ import annotations
 import probe
 import pytest
 
-from millrace import remote
+from millrace.access import remote
 
 pytestmark = pytest.mark.lab
 

@@ -13,8 +13,10 @@ import nested
 import probe
 import pytest
 
-from millrace import paths, secrets, sql
-from millrace.remote import ssh_argv
+from millrace import paths
+from millrace.access import sql
+from millrace.access.remote import ssh_argv
+from millrace.model import secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,8 @@ import pytest
 import shell
 import stored
 
-from millrace import paths, remote
+from millrace import paths
+from millrace.access import remote
 from millrace_common import readings
 
 pytestmark = pytest.mark.lab

@@ -19,8 +19,9 @@ from typing import Any
 import probe
 import shell
 
-from millrace import daemon, incus, paths
+from millrace import paths
 from millrace.console import CommandError
+from millrace.providers.lab import daemon, incus
 
 NAME = "test-provision"
 PROJECT = incus.project_name(NAME)

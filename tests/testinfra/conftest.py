@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 import testinfra
 
-from millrace.current import current_environment
+from millrace.model.current import current_environment
 from millrace.paths import state_dir
 
 if TYPE_CHECKING:
     from testinfra.host import Host
 
-    from millrace.catalogue import Service
-    from millrace.topology import Node
-    from millrace.validation import Environment
+    from millrace.model.catalogue import Service
+    from millrace.model.topology import Node
+    from millrace.model.validation import Environment
 
 ENVIRONMENT = current_environment()
 

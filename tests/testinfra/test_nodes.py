@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from millrace.catalogue import allowed_flows
+from millrace.model.catalogue import allowed_flows
 
 if TYPE_CHECKING:
     from testinfra.host import Host
 
-    from millrace.catalogue import Service
-    from millrace.topology import Node
-    from millrace.validation import Environment
+    from millrace.model.catalogue import Service
+    from millrace.model.topology import Node
+    from millrace.model.validation import Environment
 
 # Everything of ours and Debian's that runs here; a higher figure is a more exposed service (0 to 10).
 MOST_EXPOSED = 5.0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from millrace import paths, remote, secrets
+from millrace import paths
+from millrace.access import remote
+from millrace.model import secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from millrace.topology import Node
+    from millrace.model.topology import Node
 
 # The patterns come on standard input: on a command line they would be what the test looks for.
 PATTERNS = "patterns=$(mktemp); trap 'rm -f $patterns' EXIT; cat >$patterns"

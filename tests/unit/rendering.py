@@ -18,7 +18,7 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
 from millrace import paths
-from millrace.secrets import load_kinds
+from millrace.model.secrets import load_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,8 +17,8 @@ import throughput
 from contest import Load
 
 from millrace.console import MillraceError
-from millrace.durations import AGAIN, COLD, Run
-from millrace.footprint import Footprint
+from millrace.verbs.durations import AGAIN, COLD, Run
+from millrace.verbs.footprint import Footprint
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from contest import Contest, Load
 from node_process import NodeProcess
 from watching import Watch
 
-from millrace import remote
+from millrace.access import remote
 from millrace.console import MillraceError
 from millrace_common.config import load_config
 from sensors_generator.settings import SensorSettings

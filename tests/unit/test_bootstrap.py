@@ -10,18 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from millrace import bootstrap, daemon, image, incus, machine, system, terraform
-from millrace.bootstrap import backports_source
+from millrace import system
 from millrace.console import MillraceError
+from millrace.machine import bootstrap, findings
+from millrace.machine.bootstrap import backports_source
+from millrace.model.topology import load_topology
 from millrace.paths import repo_root
-from millrace.topology import load_topology
+from millrace.providers import terraform
+from millrace.providers.lab import daemon, image, incus
 
 # Of no environment: what the lab's is stands in its topology and may be changed there.
 BRIDGE = daemon.Bridge("millrace0", "10.77.0.0/24", "10.77.0.1")
-WANTED = machine.Wanted(BRIDGE, 14080)
+WANTED = findings.Wanted(BRIDGE, 14080)
 DEBIAN_12 = system.OsRelease("debian", "12", "bookworm", "Debian GNU/Linux 12 (bookworm)")
 ARCHIVE = system.AptSource(("deb",), "http://mirror.example/debian", ("bookworm",), ("main",), None)
-READY = machine.Facts(DEBIAN_12, privileged=True, missing=(), memory=16000, disk=100.0)
+READY = findings.Facts(DEBIAN_12, privileged=True, missing=(), memory=16000, disk=100.0)
 BARE = replace(
     READY,
     missing=("git", "incus"),
@@ -142,7 +145,7 @@ def test_in_the_bridges_way_is_who_listens_at_its_address_or_at_all() -> None:
         *system.parse_listeners("tcp", TCP + TCP6.partition("\n")[2]),
         *system.parse_listeners("udp", UDP),
     ]
-    found = system.in_the_way(listeners, "10.77.0.1", machine.BRIDGE_PORTS)
+    found = system.in_the_way(listeners, "10.77.0.1", findings.BRIDGE_PORTS)
     assert [one.inode for one in found] == [101, 301, 302, 201]
     assert [one.inode for one in system.in_the_way(listeners, "10.9.0.1", {("tcp", 53)})] == [301]
 
@@ -151,8 +154,8 @@ def test_a_taken_port_is_told_with_its_process_where_that_is_known() -> None:
     listeners = [*system.parse_listeners("tcp", TCP6), *system.parse_listeners("udp", UDP)]
     opened = "/proc/812/fd/5 socket:[301]\n/proc/812/fd/7 socket:[302]\n/proc/9/fd/3 socket:[301]\nx\n"
     assert system.parse_open_sockets(opened) == {301: 812, 302: 812}
-    in_the_way = system.in_the_way(listeners, "10.77.0.1", machine.BRIDGE_PORTS)
-    assert machine.taken_ports(in_the_way, {301: ("unbound", 812), 302: ("unbound", 812)}) == (
+    in_the_way = system.in_the_way(listeners, "10.77.0.1", findings.BRIDGE_PORTS)
+    assert findings.taken_ports(in_the_way, {301: ("unbound", 812), 302: ("unbound", 812)}) == (
         "53/tcp is taken by unbound (process 812)",
         "67/udp is taken by a process that could not be found",
     )
@@ -162,7 +165,7 @@ def test_a_taken_port_is_told_with_its_process_where_that_is_known() -> None:
 def test_who_serves_another_bridge_shares_the_port_of_dhcp_but_not_that_of_dns(name: str) -> None:
     tcp, udp = system.parse_listeners("tcp", TCP)[0], system.parse_listeners("udp", UDP)[0]
     holders = {tcp.inode: (name, 7), udp.inode: (name, 7)}
-    assert machine.taken_ports([tcp, udp], holders) == (f"53/tcp is taken by {name} (process 7)",)
+    assert findings.taken_ports([tcp, udp], holders) == (f"53/tcp is taken by {name} (process 7)",)
 
 
 @pytest.mark.parametrize(("interface", "asked"), [("lo", False), ("nosuch0", True)])
@@ -193,7 +196,7 @@ def test_the_process_behind_a_socket_is_found() -> None:
 
 def test_the_topology_is_read_without_yaml() -> None:
     path = repo_root() / "inventories" / "lab" / "topology.yml"
-    wanted = machine.wanted_by(path.read_text(encoding="utf-8"))
+    wanted = findings.wanted_by(path.read_text(encoding="utf-8"))
     topology = load_topology(path)
     network = topology.network
     assert network is not None
@@ -201,17 +204,17 @@ def test_the_topology_is_read_without_yaml() -> None:
     assert wanted.bridge == daemon.Bridge(network.bridge, str(network.cidr), str(network.gateway))
     assert wanted.memory == topology.memory
     with pytest.raises(MillraceError, match=r"network\.bridge"):
-        machine.wanted_by("network:\n  cidr: 10.0.0.0/24\n  # bridge: commented\n  gateway: 10.0.0.1\n")
+        findings.wanted_by("network:\n  cidr: 10.0.0.0/24\n  # bridge: commented\n  gateway: 10.0.0.1\n")
 
 
 def test_a_ready_machine_has_no_problem_and_no_change() -> None:
-    assert machine.problems(READY, WANTED) == []
-    assert machine.plan(READY, WANTED) == []
+    assert findings.problems(READY, WANTED) == []
+    assert findings.plan(READY, WANTED) == []
 
 
 def test_a_bare_machine_lists_every_kind_of_change() -> None:
-    assert machine.problems(BARE, WANTED) == []
-    plan = "\n".join(machine.plan(BARE, WANTED))
+    assert findings.problems(BARE, WANTED) == []
+    plan = "\n".join(findings.plan(BARE, WANTED))
     for word in (
         "bookworm-backports",
         "git incus",
@@ -242,18 +245,18 @@ def test_a_bare_machine_lists_every_kind_of_change() -> None:
         ),
     ],
 )
-def test_what_stands_in_the_way_is_said(facts: machine.Facts, word: str) -> None:
-    problems = machine.problems(facts, WANTED)
+def test_what_stands_in_the_way_is_said(facts: findings.Facts, word: str) -> None:
+    problems = findings.problems(facts, WANTED)
     assert len(problems) == 1
     assert word in problems[0]
 
 
 def test_a_system_that_is_not_supported_but_has_everything_will_do() -> None:
-    assert machine.problems(replace(READY, os=replace(DEBIAN_12, id="fedora")), WANTED) == []
+    assert findings.problems(replace(READY, os=replace(DEBIAN_12, id="fedora")), WANTED) == []
 
 
 def test_a_lab_that_exists_needs_less_disk() -> None:
-    assert machine.problems(replace(READY, disk=10.0, lab_exists=True), WANTED) == []
+    assert findings.problems(replace(READY, disk=10.0, lab_exists=True), WANTED) == []
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.catalogue import allowed_flows, parse_catalogue
+from millrace.model.catalogue import allowed_flows, parse_catalogue
 from millrace.yamlio import InvalidInputError
 
 

@@ -8,9 +8,9 @@ import pytest
 from faults import KINDS, candidates, plan
 
 from millrace.console import MillraceError
+from millrace.model.validation import Environment, load_environment
 from millrace.paths import repo_root
-from millrace.phases import CHAOS_SEED
-from millrace.validation import Environment, load_environment
+from millrace.verbs.phases import CHAOS_SEED
 
 ROOT = repo_root()
 LAB = load_environment(ROOT / "inventories" / "lab" / "topology.yml", ROOT / "ansible" / "catalogue.yml")

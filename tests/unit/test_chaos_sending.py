@@ -11,7 +11,7 @@ import probe
 import pytest
 import sending
 
-from millrace import remote
+from millrace.access import remote
 from sensors_generator.reference import Verdict
 from sensors_generator.stream import Item
 

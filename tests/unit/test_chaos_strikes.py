@@ -6,8 +6,9 @@ import pytest
 import strikes
 from faults import KINDS, Fault
 
-from millrace import incus, lab
 from millrace.console import MillraceError
+from millrace.providers.lab import incus
+from millrace.providers.lab import nodes as lab
 
 DONE: list[str] = []
 

@@ -11,9 +11,10 @@ import pytest
 import rendering
 from test_templates import REGISTERED
 
-from millrace import dev, paths
-from millrace.catalogue import load_catalogue
+from millrace import paths
 from millrace.console import MillraceError
+from millrace.model.catalogue import load_catalogue
+from millrace.verbs import dev
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

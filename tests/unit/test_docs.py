@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from millrace.catalogue import parse_catalogue
+from millrace.model.catalogue import parse_catalogue
+from millrace.model.topology import parse_topology
+from millrace.model.validation import check_together
 from millrace.paths import repo_root
-from millrace.topology import parse_topology
-from millrace.validation import check_together
 from millrace.yamlio import load_yaml
 
 if TYPE_CHECKING:

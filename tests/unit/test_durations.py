@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from millrace import durations, paths
-from millrace.durations import AGAIN, COLD, WARM, Run
+from millrace import paths
+from millrace.verbs import durations
+from millrace.verbs.durations import AGAIN, COLD, WARM, Run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from millrace.footprint import Footprint, Process, footprints, parse, render
+from millrace.verbs.footprint import Footprint, Process, footprints, parse, render
 
 SERVICES = {("a", "kafka.service"): "kafka", ("b", "kafka.service"): "kafka", ("b", "x.service"): "x"}
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from millrace import image, incus
 from millrace.artifacts import store
+from millrace.providers.lab import image, incus
 
 
 class Daemon:

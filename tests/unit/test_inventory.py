@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from millrace import paths, secrets
-from millrace.topology import load_topology
+from millrace import paths
+from millrace.model import secrets
+from millrace.model.topology import load_topology
 
 ROOT = paths.repo_root()
 TOOL = Path(sys.executable).with_name("ansible-inventory")

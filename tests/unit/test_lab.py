@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from millrace import destroy, lab, second_run, ssh, terraform
-from millrace.incus import Instance
-from millrace.topology import Network, Node, Topology
+from millrace.access import ssh
+from millrace.model.topology import Network, Node, Topology
+from millrace.providers import terraform
+from millrace.providers.lab import destroy
+from millrace.providers.lab import nodes as lab
+from millrace.providers.lab.incus import Instance
+from millrace.verbs import idempotence
 
 TOPOLOGY = Topology(
     environment="lab",
@@ -126,8 +130,8 @@ def test_the_recap_is_read_through_colours_and_only_at_the_end() -> None:
         " unreachable=0    failed=0    skipped=3    rescued=0    ignored=0\n"
         "kafka-1 : ok=5    changed=0    unreachable=1    failed=0\n"
     )
-    assert second_run.recap(output) == {"db-1": (2, 0), "kafka-1": (0, 1)}
-    assert second_run.recap("no recap") == {}
+    assert idempotence.recap(output) == {"db-1": (2, 0), "kafka-1": (0, 1)}
+    assert idempotence.recap("no recap") == {}
 
 
 def test_processes_that_changed_ended_or_stayed() -> None:
@@ -137,7 +141,7 @@ def test_processes_that_changed_ended_or_stayed() -> None:
         "Id=a.timer\nActiveState=active\nInvocationID=f2\n\n"
         "Id=b.timer\nActiveState=inactive\nInvocationID=\n"
     )
-    assert second_run.parse_processes(shown) == {
+    assert idempotence.parse_processes(shown) == {
         "kafka.service": "12",
         "ssh.service": "0",
         "a.timer": "f2",
@@ -145,7 +149,7 @@ def test_processes_that_changed_ended_or_stayed() -> None:
     }
     before = {("n", "a"): "1", ("n", "b"): "2", ("n", "c"): "3", ("n", "d"): "0"}
     after = {("n", "a"): "1", ("n", "b"): "22", ("n", "c"): "0"}
-    assert second_run.differences(before, after) == [
+    assert idempotence.differences(before, after) == [
         "b on n was process 2 and is now 22",
         "c on n does not run",
         "d on n does not run",

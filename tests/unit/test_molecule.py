@@ -11,7 +11,7 @@ from ansible.template import Templar, trust_as_template
 from rendering import load
 
 from millrace import paths
-from millrace.topology import load_topology
+from millrace.model.topology import load_topology
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

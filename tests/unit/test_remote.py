@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from millrace import console, remote
+from millrace import console
+from millrace.access import remote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from millrace import paths, role_docs
+from millrace import paths
+from millrace.verbs import role_docs
 
 if TYPE_CHECKING:
     from pathlib import Path

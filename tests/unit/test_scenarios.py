@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from millrace import incus, scenarios
 from millrace.console import MillraceError
+from millrace.providers.lab import incus
+from millrace.verbs import scenarios
 
 if TYPE_CHECKING:
     from pathlib import Path

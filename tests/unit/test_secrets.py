@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace import paths, secrets
+from millrace import paths
+from millrace.model import secrets
 from millrace.yamlio import InvalidInputError, load_yaml
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from millrace.settings import merge, to_properties
+from millrace.model.settings import merge, to_properties
 
 values = st.none() | st.booleans() | st.integers() | st.text()
 layers = st.dictionaries(st.text(), values)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from millrace.topology import parse_topology
+from millrace.model.topology import parse_topology
 from millrace.yamlio import InvalidInputError, load_yaml, parse_yaml
 
 if TYPE_CHECKING:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from millrace import paths, validation
-from millrace.catalogue import parse_catalogue
+from millrace import paths
 from millrace.console import MillraceError
-from millrace.current import current_environment
-from millrace.topology import Topology, parse_topology
-from millrace.validation import check_memory, check_replication, check_together, load_environment
+from millrace.model import validation
+from millrace.model.catalogue import parse_catalogue
+from millrace.model.current import current_environment
+from millrace.model.topology import Topology, parse_topology
+from millrace.model.validation import check_memory, check_replication, check_together, load_environment
 from millrace.yamlio import InvalidInputError
 
 if TYPE_CHECKING:

@@ -11,25 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from millrace import (
-    cli,
-    console,
-    durations,
-    image,
-    incus,
-    lab,
-    paths,
-    phases,
-    remote,
-    scenarios,
-    sql,
-    ssh,
-    status,
-    verbs,
-)
+from millrace import cli, console, paths
+from millrace.access import remote, sql, ssh
 from millrace.console import CommandError, MillraceError, Phases
-from millrace.incus import Instance
-from millrace.topology import Network, Node, Topology
+from millrace.model.topology import Network, Node, Topology
+from millrace.providers.lab import image, incus
+from millrace.providers.lab import nodes as lab
+from millrace.providers.lab.incus import Instance
+from millrace.verbs import durations, everyday, phases, scenarios, status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -156,7 +145,7 @@ def called_by(monkeypatch: pytest.MonkeyPatch, verb: Callable[[Phases], None]) -
 
     def streamed(command: Sequence[str | Path], **_: object) -> None:
         words = [str(word) for word in command]
-        called.append("bootstrap" if "millrace.bootstrap" in words else words[-1].rpartition("/")[2])
+        called.append("bootstrap" if "millrace.machine.bootstrap" in words else words[-1].rpartition("/")[2])
 
     monkeypatch.setattr(phases, "stream_checked", streamed)
     measured = Phases()
@@ -274,36 +263,36 @@ def test_diff_is_of_the_deploy_with_the_same_limits(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LIMIT", "apps-1")
     monkeypatch.setenv("TAGS", "sensors-relay")
-    verbs.diff_main([])
+    everyday.diff_main([])
     limits = ["--limit", "apps-1", "--tags", "sensors-relay"]
     assert became == [[*phases.deploy_command(), "--check", "--diff"]]
     assert list(became[0][-6:-2]) == limits
 
 
 def test_psql_opens_our_database(became: list[Sequence[str]]) -> None:
-    verbs.psql_main([])
+    everyday.psql_main([])
     assert became[0][-1].endswith(f" -d {sql.DATABASE}")
 
 
 def test_history_hands_on_what_was_asked_for_and_no_more(
     became: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for variable in verbs.HISTORY_OPTIONS.values():
+    for variable in everyday.HISTORY_OPTIONS.values():
         monkeypatch.delenv(variable, raising=False)
-    verbs.history_main([])
+    everyday.history_main([])
     monkeypatch.setenv("SENSOR", "temperature-1")
     monkeypatch.setenv("FROM", "2026-11-20 12:00")
-    verbs.history_main([])
+    everyday.history_main([])
     everything, narrowed = (command[-1] for command in became)
     assert everything.endswith("sudo sensors-history")
     assert narrowed.endswith("sudo sensors-history --sensor temperature-1 --from '2026-11-20 12:00'")
 
 
 def test_batch_hands_on_the_day(became: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in verbs.BATCH_OPTIONS.values():
+    for variable in everyday.BATCH_OPTIONS.values():
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("DAY", "2026-11-20")
-    verbs.batch_main([])
+    everyday.batch_main([])
     assert became[0][-1].endswith("sudo sensors-batch recompute --day 2026-11-20")
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ansible.errors import AnsibleFilterError
 
-from millrace.catalogue import allowed_flows, parse_catalogue
-from millrace.settings import merge, to_properties
+from millrace.model.catalogue import allowed_flows, parse_catalogue
+from millrace.model.settings import merge, to_properties
 from millrace.yamlio import InvalidInputError
 
 if TYPE_CHECKING:

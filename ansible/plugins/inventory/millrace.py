@@ -11,7 +11,7 @@ from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
 
 from millrace import paths
-from millrace.validation import load_environment, replication_problems
+from millrace.model.validation import load_environment, replication_problems
 from millrace.yamlio import InvalidInputError, load_yaml
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ansible.inventory.data import InventoryData
     from ansible.parsing.dataloader import DataLoader
 
-    from millrace.topology import Topology
+    from millrace.model.topology import Topology
 
 DOCUMENTATION = """
 name: millrace

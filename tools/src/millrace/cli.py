@@ -19,33 +19,60 @@ if TYPE_CHECKING:
 
 # name -> (module:function, what it does)
 COMMANDS: dict[str, tuple[str, str]] = {
-    "validate": ("millrace.validation:main", "check topology and catalogue before anything is contacted"),
-    "secrets": ("millrace.secrets:main", "generate the secrets that the environment's vault lacks"),
-    "role-docs": ("millrace.role_docs:main", "write each role's README from its argument specification"),
+    "validate": (
+        "millrace.model.validation:main",
+        "check topology and catalogue before anything is contacted",
+    ),
+    "secrets": ("millrace.model.secrets:main", "generate the secrets that the environment's vault lacks"),
+    "role-docs": (
+        "millrace.verbs.role_docs:main",
+        "write each role's README from its argument specification",
+    ),
     "locks": ("millrace.artifacts.locks:main", "renew the locks of jars and packages from versions.yml"),
-    "bootstrap": ("millrace.bootstrap:main", "prepare this machine: packages, Incus daemon, bridge, storage"),
-    "image": ("millrace.lab:image_main", "make the base image of the lab's nodes where it is missing"),
-    "provision": ("millrace.lab:provision_main", "make the nodes, or bring them in line with the topology"),
-    "ssh": ("millrace.lab:ssh_main", "open a shell on a node, or run a command there"),
-    "down": ("millrace.lab:down_main", "stop the nodes and keep their data"),
-    "start": ("millrace.lab:start_main", "start the nodes again"),
-    "status": ("millrace.status:main", "nodes, services, readings a second, lag, rows, anomalies, rejects"),
-    "footprint": ("millrace.footprint:main", "memory and processor time of each service"),
-    "smoke": ("millrace.status:smoke_main", "wait until everything is active and readings are being stored"),
-    "logs": ("millrace.verbs:logs_main", "follow the journal of a service on all its nodes"),
-    "psql": ("millrace.verbs:psql_main", "open psql on the database"),
-    "history": ("millrace.verbs:history_main", "print readings as CSV, from the database and the lake"),
-    "batch": ("millrace.verbs:batch_main", "add up aggregates again from the lake and compare them"),
-    "consume": ("millrace.verbs:consume_main", "print a topic's messages as they come"),
-    "produce": ("millrace.verbs:produce_main", "send each line of standard input to a topic"),
-    "restart": ("millrace.verbs:restart_main", "restart a service node by node, waiting for health"),
-    "diff": ("millrace.verbs:diff_main", "show what a deploy would change"),
+    "bootstrap": (
+        "millrace.machine.bootstrap:main",
+        "prepare this machine: packages, Incus daemon, bridge, storage",
+    ),
+    "image": (
+        "millrace.providers.lab.nodes:image_main",
+        "make the base image of the lab's nodes where it is missing",
+    ),
+    "provision": (
+        "millrace.providers.lab.nodes:provision_main",
+        "make the nodes, or bring them in line with the topology",
+    ),
+    "ssh": ("millrace.providers.lab.nodes:ssh_main", "open a shell on a node, or run a command there"),
+    "down": ("millrace.providers.lab.nodes:down_main", "stop the nodes and keep their data"),
+    "start": ("millrace.providers.lab.nodes:start_main", "start the nodes again"),
+    "status": (
+        "millrace.verbs.status:main",
+        "nodes, services, readings a second, lag, rows, anomalies, rejects",
+    ),
+    "footprint": ("millrace.verbs.footprint:main", "memory and processor time of each service"),
+    "smoke": (
+        "millrace.verbs.status:smoke_main",
+        "wait until everything is active and readings are being stored",
+    ),
+    "logs": ("millrace.verbs.everyday:logs_main", "follow the journal of a service on all its nodes"),
+    "psql": ("millrace.verbs.everyday:psql_main", "open psql on the database"),
+    "history": (
+        "millrace.verbs.everyday:history_main",
+        "print readings as CSV, from the database and the lake",
+    ),
+    "batch": ("millrace.verbs.everyday:batch_main", "add up aggregates again from the lake and compare them"),
+    "consume": ("millrace.verbs.everyday:consume_main", "print a topic's messages as they come"),
+    "produce": ("millrace.verbs.everyday:produce_main", "send each line of standard input to a topic"),
+    "restart": ("millrace.verbs.everyday:restart_main", "restart a service node by node, waiting for health"),
+    "diff": ("millrace.verbs.everyday:diff_main", "show what a deploy would change"),
     "dev": (
-        "millrace.dev:dev_main",
+        "millrace.verbs.dev:dev_main",
         "put the working tree of a service of ours onto its node, to debug it",
     ),
-    "second-run": ("millrace.second_run:main", "provision and deploy again; fail if anything changes"),
-    "destroy": ("millrace.destroy:destroy_main", "remove the nodes, the network and what else is ours"),
+    "second-run": ("millrace.verbs.idempotence:main", "provision and deploy again; fail if anything changes"),
+    "destroy": (
+        "millrace.providers.lab.destroy:destroy_main",
+        "remove the nodes, the network and what else is ours",
+    ),
 }
 
 

@@ -13,9 +13,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from millrace import remote
+from millrace.access import remote
 from millrace.console import MillraceError, say
-from millrace.current import current_environment
+from millrace.model.current import current_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

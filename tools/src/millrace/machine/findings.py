@@ -6,11 +6,14 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from millrace import daemon, incus, system, terraform
 from millrace.console import MillraceError
+from millrace.providers import terraform
+from millrace.providers.lab import daemon, incus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from millrace import system
 
 SUPPORTED = {("debian", "12"), ("debian", "13"), ("ubuntu", "24.04")}
 SUBORDINATE_IDS = "root:1000000:1000000000"

@@ -8,16 +8,18 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from millrace import image, incus, remote, ssh, terraform
+from millrace.access import remote, ssh
 from millrace.console import CommandError, MillraceError, flag, say
-from millrace.current import choose, current_environment
+from millrace.model.current import choose, current_environment
 from millrace.paths import environment, repo_root, state_dir
+from millrace.providers import terraform
+from millrace.providers.lab import image, incus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from millrace.topology import Topology
+    from millrace.model.topology import Topology
 
 STARTED_WITHIN = 60  # seconds
 

@@ -6,14 +6,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from millrace import incus
 from millrace.console import CommandError, MillraceError, run
-from millrace.image import USER
+from millrace.providers.lab import incus
+from millrace.providers.lab.image import USER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from millrace.topology import Topology
+    from millrace.model.topology import Topology
 
 REACHABLE_WITHIN = 120  # seconds; a node answers within a few, a busy machine may need more
 

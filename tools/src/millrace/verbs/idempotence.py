@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from millrace import lab, remote
+from millrace.access import remote
 from millrace.console import MillraceError, say, stream_captured
-from millrace.current import current_environment
+from millrace.model.current import current_environment
 from millrace.paths import repo_root
-from millrace.phases import deploy_command
+from millrace.providers.lab import nodes as lab
+from millrace.verbs.phases import deploy_command
 
 PROPERTIES = ("Id", "ActiveState", "MainPID", "InvocationID")
 

@@ -9,9 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from millrace import incus
 from millrace.console import MillraceError, say, stream, stream_lines
 from millrace.paths import repo_root
+from millrace.providers.lab import incus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

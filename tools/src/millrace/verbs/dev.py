@@ -10,18 +10,19 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
-from millrace import artifacts, remote
-from millrace.catalogue import DEBUG
+from millrace import artifacts
+from millrace.access import remote
 from millrace.console import say, stream
-from millrace.current import choose, current_environment
+from millrace.model.catalogue import DEBUG
+from millrace.model.current import choose, current_environment
 from millrace.paths import repo_root
-from millrace.verbs import playbook
+from millrace.verbs.everyday import playbook
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from millrace.catalogue import Catalogue
+    from millrace.model.catalogue import Catalogue
 
 
 def ours(catalogue: Catalogue) -> list[str]:

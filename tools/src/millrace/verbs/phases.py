@@ -10,9 +10,10 @@ import sys
 import time
 from datetime import UTC, datetime
 
-from millrace import durations, incus, scenarios
 from millrace.console import INTERRUPTED, MillraceError, Phases, say, stream_checked
 from millrace.paths import cache_dir, environment, repo_root, state_dir, wrong_environment
+from millrace.providers.lab import incus
+from millrace.verbs import durations, scenarios
 
 ROOT = repo_root()
 TOOLS = ROOT / ".venv" / "bin"
@@ -25,7 +26,7 @@ def _millrace(*words: str) -> None:
 
 
 def _bootstrap() -> None:
-    stream_checked([sys.executable, "-m", "millrace.bootstrap"])
+    stream_checked([sys.executable, "-m", "millrace.machine.bootstrap"])
 
 
 def _tool_environment() -> None:

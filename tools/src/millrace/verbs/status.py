@@ -8,14 +8,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from millrace import remote, sql
+from millrace.access import remote, sql
 from millrace.console import CommandError, MillraceError, say
-from millrace.current import current_environment
+from millrace.model.current import current_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from millrace.validation import Environment
+    from millrace.model.validation import Environment
 
 # Readings whose event time lies in these ten seconds: late enough that all of them have been stored.
 _FIGURES = """

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from millrace.console import MillraceError
+from millrace.model.validation import Environment, named_environment
 from millrace.paths import environment
-from millrace.validation import Environment, named_environment
 from millrace.yamlio import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from millrace.catalogue import Service
+    from millrace.model.catalogue import Service
 
 
 def current_environment() -> Environment:

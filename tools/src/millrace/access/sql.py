@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from millrace import remote
+from millrace.access import remote
 
 DATABASE = "sensors"
 # -X: the server's start file for psql is none of our business; and psql must stop at the first error.

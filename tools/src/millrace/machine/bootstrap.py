@@ -14,9 +14,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from millrace import daemon, incus, system, terraform
+from millrace import system
 from millrace.console import CommandError, MillraceError, confirmed, flag, run, say, stream
-from millrace.machine import (
+from millrace.machine.findings import (
     BRIDGE_PORTS,
     DISK_FIRST,
     KERNEL_LIMITS,
@@ -31,6 +31,8 @@ from millrace.machine import (
     wanted_by,
 )
 from millrace.paths import cache_dir, environment, repo_root, wrong_environment
+from millrace.providers import terraform
+from millrace.providers.lab import daemon, incus
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # package -> what shows that the machine has it already, however it was installed: a program or a path

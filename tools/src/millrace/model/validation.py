@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millrace import paths
-from millrace.catalogue import Catalogue, read_catalogue
-from millrace.topology import Topology, read_topology
+from millrace.model.catalogue import Catalogue, read_catalogue
+from millrace.model.topology import Topology, read_topology
 from millrace.yamlio import InvalidInputError, Reader, load_yaml
 
 if TYPE_CHECKING:

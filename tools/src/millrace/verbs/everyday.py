@@ -8,11 +8,11 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from millrace import remote, sql
+from millrace.access import remote, sql
 from millrace.console import MillraceError
-from millrace.current import chosen_service, current_environment
+from millrace.model.current import chosen_service, current_environment
 from millrace.paths import environment, repo_root
-from millrace.phases import deploy_command
+from millrace.verbs.phases import deploy_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,11 +14,11 @@ import time
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from millrace import incus
 from millrace.artifacts.model import file_sha256
 from millrace.artifacts.store import checksum_file, verified
 from millrace.console import MillraceError, run, say, stream
 from millrace.paths import cache_dir
+from millrace.providers.lab import incus
 from millrace.system import debian_mirror, read_apt_sources, read_os_release
 
 if TYPE_CHECKING:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from millrace import daemon, incus, terraform
 from millrace.console import flag, say
-from millrace.current import current_environment
-from millrace.lab import owner_id
+from millrace.model.current import current_environment
 from millrace.paths import environment, repo_root, state_dir, state_root, vault_password_file
+from millrace.providers import terraform
+from millrace.providers.lab import daemon, incus
+from millrace.providers.lab.nodes import owner_id
 
 if TYPE_CHECKING:
     from pathlib import Path

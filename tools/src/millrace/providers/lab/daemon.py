@@ -10,9 +10,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from millrace import incus
 from millrace.console import CommandError, MillraceError, run, say
 from millrace.paths import state_root
+from millrace.providers.lab import incus
 
 READY_WITHIN = 60  # seconds
 NAMES = ("/usr/libexec/incus/incusd", "/usr/lib/incus/incusd", "/opt/incus/bin/incusd")

@@ -1,0 +1,1 @@
+"""The operator's machine: what the bootstrap finds there, and what it changes."""

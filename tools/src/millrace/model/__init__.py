@@ -1,0 +1,1 @@
+"""What an environment is: topology, catalogue, secrets, and the checks that need them together."""

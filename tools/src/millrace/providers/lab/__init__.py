@@ -1,0 +1,1 @@
+"""The provider lab: nodes are Incus system containers on this machine."""
