@@ -53,7 +53,10 @@ def _nodes(kind: str, environment: Environment) -> list[Fault]:
 
 
 def _cuts(kind: str, environment: Environment) -> list[Fault]:
-    """Return a fault for each two tiers of which the one may reach the other."""
+    """Return a fault for each two tiers of which the one may reach the other.
+
+    Groups that are the same nodes are one tier, called by the first of them.
+    """
     pairs = {
         (service.group, source)
         for service in environment.catalogue.services.values()
@@ -62,12 +65,15 @@ def _cuts(kind: str, environment: Environment) -> list[Fault]:
         if not {EVERY_NODE, OPERATOR} & {service.group, source}
     }
     found = []
+    seen: set[frozenset[frozenset[str]]] = set()
     # A pair in both directions is one cut.
     for one, other in sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]}):
         near, far = (environment.topology.members(group) for group in (one, other))
-        names = {node.name for node in near}
-        if names & {node.name for node in far} or not all(node.disposable for node in [*near, *far]):
+        names, others = (frozenset(node.name for node in side) for side in (near, far))
+        pair = frozenset({names, others})
+        if names & others or not all(node.disposable for node in [*near, *far]) or pair in seen:
             continue
+        seen.add(pair)
         peers = tuple(node.address for node in far if node.address)
         found.append(Fault(kind, f"{one} from {other}", tuple(sorted(names)), peers=peers))
     return found

@@ -27,7 +27,7 @@ if wrong := paths.wrong_environment():
     sys.stderr.write(f"{wrong}\n")
     sys.exit(2)
 ENVIRONMENT = current_environment()
-APPS = ENVIRONMENT.topology.members("apps")[0].name
+APPS = ENVIRONMENT.topology.members("spark_drivers")[0].name
 DATABASE = ENVIRONMENT.topology.members("timescaledb")[0].name
 BROKERS = [
     f"{node.name}:{ENVIRONMENT.catalogue.services['kafka'].ports['client'].first}"

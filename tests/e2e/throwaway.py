@@ -145,7 +145,7 @@ class Throwaway:
         groups = sorted({service.group for service in services} - {"all"})
         listed = {
             name: {
-                "groups": groups if number == 0 else ["apps"],
+                "groups": groups if number == 0 else ["spark_drivers"],
                 "address": ADDRESSES[name],
                 "cores": 2,
                 "memory": memory,

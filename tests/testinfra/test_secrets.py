@@ -34,7 +34,7 @@ SPARK = (
 
 def _passwords() -> str:
     values = secrets.read_vault(paths.state_dir() / "vault.yml", paths.vault_password_file())
-    kinds = secrets.load_kinds(paths.repo_root() / "ansible" / "secrets.yml")
+    kinds = secrets.load_kinds(paths.environment())
     # The other kind are identities of clusters, which stand in their files.
     return "".join(f"{value}\n" for name, value in sorted(values.items()) if kinds.get(name) == "password")
 

@@ -18,6 +18,7 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
 from millrace import paths
+from millrace.model.applications import load_applications
 from millrace.model.secrets import load_kinds
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Environment:
         """Return the variables of a host, with made-up facts and secrets."""
         if host not in self.cache:
             found = self.manager.get_vars(host=self.inventory.get_host(host))
-            names = load_kinds(ROOT / "ansible" / "secrets.yml")
+            names = load_kinds(str(found["millrace_environment"]))
             extra = {
                 "ansible_facts": FACTS,
                 "ansible_managed": "Written by Ansible",
@@ -145,7 +146,26 @@ def uses() -> tuple[Use, ...]:
             found += _use(entry["role"], "main", play["hosts"], (), layers)
         for name, tasks, variables in _included([play]):
             found += _use(name, tasks, play["hosts"], (), (*strong, variables))
+        found += _programs(play)
     return tuple(found)
+
+
+def _programs(play: dict[str, Any]) -> Iterator[Use]:
+    """Yield the uses of roles by the play's loop over the services of all applications, on all hosts."""
+    for task in _tasks(play.get("tasks")):
+        if task.get("loop") != "{{ millrace_programs }}":
+            continue
+        (block,) = load(SITE.parent / task["ansible.builtin.include_tasks"]["file"])
+        for application in load_applications(ROOT / "services").values():
+            for program in map(application.plain, application.programs.values()):
+                variable = {"__program": program}
+                for inner in block["block"]:
+                    role = inner.get("ansible.builtin.include_role")
+                    if role and inner["when"] == f"__program.kind == '{program['kind']}'":
+                        layers = (variable, block["vars"], inner["vars"])
+                        yield from _use(
+                            role["name"], role.get("tasks_from", "main"), play["hosts"], (), layers
+                        )
 
 
 def _plays(path: Path) -> Iterator[dict[str, Any]]:

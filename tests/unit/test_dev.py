@@ -13,13 +13,14 @@ from test_templates import REGISTERED
 
 from millrace import paths
 from millrace.console import MillraceError
-from millrace.model.catalogue import load_catalogue
+from millrace.model.catalogue import parse_catalogue
+from millrace.model.validation import named_environment
 from millrace.verbs import dev
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CATALOGUE = load_catalogue(paths.repo_root() / "ansible" / "catalogue.yml")
+CATALOGUE = parse_catalogue({"services": named_environment("lab").services})
 UNIT = "roles/python_service/templates/unit.service.j2"
 
 
@@ -144,5 +145,5 @@ def test_how_to_attach_is_said_once_the_service_runs(
 
 
 def test_only_what_can_be_debugged_can_be_chosen() -> None:
-    with pytest.raises(MillraceError, match="no service 'kafka'; SERVICE is one of: sensors-generator, "):
+    with pytest.raises(MillraceError, match="no service 'kafka'; SERVICE is one of: sensors-job, "):
         dev.dev_main(["kafka"])

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from millrace.model.applications import load_applications
 from millrace.model.catalogue import parse_catalogue
+from millrace.model.joined import join
 from millrace.model.topology import parse_topology
 from millrace.model.validation import check_together
 from millrace.paths import repo_root
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ROOT = repo_root()
-GROUP_VARS = sorted((ROOT / "ansible" / "playbooks" / "group_vars").glob("*.yml"))
+DEFAULTS = sorted((ROOT / "ansible" / "defaults").glob("*.yml"))
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 
 
@@ -56,7 +58,7 @@ def with_nodes(topology: Any, nodes: dict[str, Any]) -> Any:  # noqa: ANN401 - Y
 
 def environment(topology: Any, services: dict[str, Any]) -> list[str]:  # noqa: ANN401 - YAML
     """Return what is wrong with a topology after these services were added to the catalogue."""
-    catalogue: Any = load_yaml(ROOT / "ansible" / "catalogue.yml")
+    catalogue: Any = join(load_yaml(ROOT / "ansible" / "catalogue.yml"), load_applications(ROOT / "services"))
     catalogue["services"] |= services
     return check_together(parse_topology(topology), parse_catalogue(catalogue))
 
@@ -92,7 +94,7 @@ def test_a_wrong_example_would_be_noticed() -> None:
     assert environment(lab(), service)
 
 
-@pytest.mark.parametrize("path", GROUP_VARS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DEFAULTS, ids=lambda path: path.name)
 def test_what_comments_of_variables_refer_to_exists(path: Path) -> None:
     comments = re.findall(r"^# (.*)", path.read_text(encoding="utf-8"), re.MULTILINE)
     for named in re.findall(r"\bsee ([^\s)]+?)[.,;:]?(?:[\s)]|$)", " ".join(comments)):

@@ -97,4 +97,4 @@ def test_no_other_node_reaches_a_web_page_and_only_clients_reach_the_rest() -> N
         for port, entry in services[name]["ports"].items():
             if port == "http":
                 assert entry["from"] == []
-            assert set(entry["from"]) <= {"hdfs_namenode", "hdfs_datanodes", "spark_workers", "apps"}
+            assert set(entry["from"]) <= {"hdfs_namenode", "hdfs_datanodes", "spark_workers"}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from millrace import paths
 from millrace.model import secrets
+from millrace.model.secret_kinds import KINDS
 from millrace.yamlio import InvalidInputError, load_yaml
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def printed_password() -> subprocess.CompletedProcess[str]:
 
 
 def test_ensure_makes_every_secret_once(state: Path) -> None:
-    kinds = secrets.load_kinds(paths.repo_root() / "ansible" / "secrets.yml")
+    kinds = secrets.load_kinds("lab")
     assert secrets.ensure("lab") == sorted(kinds)
     first = vault()
     assert first.keys() == kinds.keys()
@@ -89,7 +90,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.mark.parametrize("kind", secrets.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_kinds_have_the_form_that_their_readers_expect(kind: str) -> None:
     for _ in range(300):
         value = secrets.generate(kind)
@@ -106,7 +107,7 @@ def test_kinds_have_the_form_that_their_readers_expect(kind: str) -> None:
 names = st.text("abc_", min_size=1)
 
 
-@given(st.dictionaries(names, st.text()), st.dictionaries(names, st.sampled_from(secrets.KINDS)))
+@given(st.dictionaries(names, st.text()), st.dictionaries(names, st.sampled_from(KINDS)))
 def test_existing_values_never_change(existing: dict[str, str], kinds: dict[str, str]) -> None:
     merged = secrets.with_missing(existing, kinds)
     assert merged.keys() == existing.keys() | kinds.keys()
@@ -115,9 +116,12 @@ def test_existing_values_never_change(existing: dict[str, str], kinds: dict[str,
 
 
 def test_a_wrong_list_is_told(tmp_path: Path) -> None:
-    (tmp_path / "secrets.yml").write_text("secrets: {a: {kind: pin, purpose: x}, b: {kind: uuid}}\n")
+    (tmp_path / "ansible").mkdir()
+    (tmp_path / "ansible" / "secrets.yml").write_text(
+        "secrets: {a: {kind: pin, purpose: x}, b: {kind: uuid}}\n"
+    )
     with pytest.raises(InvalidInputError) as caught:
-        secrets.load_kinds(tmp_path / "secrets.yml")
+        secrets.platform_kinds(tmp_path)
     assert caught.value.problems == (
         "secrets.a.kind: must be one of password, uuid, not 'pin'",
         "secrets.b.purpose: is missing",

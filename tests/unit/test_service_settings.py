@@ -50,7 +50,7 @@ def test_each_service_accepts_its_settings(
             status = command(json.loads(projects), entry)(["--config", str(config), "--check"])
             assert status == 0, capsys.readouterr().err
             checked.add(entry)
-    ours = {"generator", "job", "lake", "lifecycle", "profile", "relay"}
+    ours = {"generator", "job", "lake", "lifecycle", "profile", "relay", "replay"}
     assert checked >= {f"sensors-{name}" for name in ours}
 
 
@@ -65,7 +65,7 @@ def unit(name: str) -> list[str]:
         "__spark_job_software": {"stdout": ""},
     }
     for use in USES:
-        if "apps" not in use.hosts:
+        if use.hosts != "applications":
             continue
         if environment.render(use, "apps-1", "{{ python_service_name }}", {}) == name:
             return environment.render(use, "apps-1", template, software).splitlines()

@@ -54,9 +54,15 @@ def test_a_service_without_a_node() -> None:
     assert found == ["services.db.group: no node is in 'db'; add a node to the topology"]
 
 
+def write_catalogue(root: Path, text: str) -> None:
+    (root / "ansible").mkdir()
+    (root / "ansible" / "catalogue.yml").write_text(text)
+    (root / "ansible" / "secrets.yml").write_text("secrets: {}\n")
+
+
 def test_an_optional_service_is_there_once_a_node_is_in_its_group(tmp_path: Path) -> None:
     catalogue = {"services": {"a": service("a", 1), "b": {**service("b", 2), "optional": True}}}
-    (tmp_path / "catalogue.yml").write_text(yaml.safe_dump(catalogue))
+    write_catalogue(tmp_path, yaml.safe_dump(catalogue))
     node = {"cores": 1, "memory": 512, "disk": 4}
     rest = {"provider": "hetzner", "domain": "x.internal"}
     for groups in (["a"], ["a", "b"]):
@@ -64,7 +70,7 @@ def test_an_optional_service_is_there_once_a_node_is_in_its_group(tmp_path: Path
         path.parent.mkdir()
         content = {"environment": path.parent.name, "nodes": {"n-1": {"groups": groups, **node}}, **rest}
         path.write_text(yaml.safe_dump(content))
-        loaded = load_environment(path, tmp_path / "catalogue.yml")
+        loaded = load_environment(path, tmp_path)
         assert list(loaded.catalogue.services) == groups
 
 
@@ -128,9 +134,9 @@ def test_problems_of_both_files_are_told_together(tmp_path: Path) -> None:
     (lab / "topology.yml").write_text(
         "environment: other\nprovider: x\ndomain: d\nnodes: {a: {groups: [b]}}\n"
     )
-    (tmp_path / "catalogue.yml").write_text("services: {s: {group: g}}\n")
+    write_catalogue(tmp_path, "services: {s: {group: g}}\n")
     with pytest.raises(InvalidInputError) as caught:
-        load_environment(lab / "topology.yml", tmp_path / "catalogue.yml")
+        load_environment(lab / "topology.yml", tmp_path)
     told = "\n".join(caught.value.problems)
     for part in (
         "provider: must",

@@ -21,6 +21,8 @@ description:
   - C(HOSTNAME | millrace_flows(millrace_nodes, millrace_services, operator_sources)) gives the sorted list of
     what may reach a node, each C({port, protocol, sources, names}), C(port) being 9092 or 7080-7095, as text.
   - C(defaults | millrace_merge(features, extras)) gives one sorted mapping; later ones win, null removes.
+  - C(accounts | millrace_passwords(millrace_secrets)) gives accounts, each C({name, secret}), their passwords
+    in place of the secret's name.
   - C(settings | to_properties(style)) renders it, C(style) being C(java), C(spark),
     C(postgresql) or C(hadoop).
 """
@@ -72,6 +74,14 @@ def millrace_merge(defaults: Mapping[str, object], *layers: Mapping[str, object]
         raise AnsibleFilterError(message) from error
 
 
+def passwords(accounts: Sequence[Mapping[str, str]], secrets: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return accounts with name and password; AnsibleFilterError for a secret that is not there."""
+    if missing := sorted(account["secret"] for account in accounts if account["secret"] not in secrets):
+        message = f"millrace_passwords: no secret {', '.join(missing)}; run `millrace secrets ensure`"
+        raise AnsibleFilterError(message)
+    return [{"name": account["name"], "password": secrets[account["secret"]]} for account in accounts]
+
+
 def properties(settings: Mapping[str, object], style: str = "java") -> str:
     """Render a mapping as sorted lines in the style java, spark, postgresql or hadoop."""
     try:
@@ -89,5 +99,6 @@ class FilterModule:
         return {
             "millrace_flows": millrace_flows,
             "millrace_merge": millrace_merge,
+            "millrace_passwords": passwords,
             "to_properties": properties,
         }

@@ -11,6 +11,7 @@ from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
 
 from millrace import paths
+from millrace.model.joined import TESTS
 from millrace.model.validation import load_environment, replication_problems
 from millrace.yamlio import InvalidInputError, load_yaml
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from ansible.inventory.data import InventoryData
     from ansible.parsing.dataloader import DataLoader
 
+    from millrace.model.applications import Database
     from millrace.model.topology import Topology
+    from millrace.model.validation import Environment
 
 DOCUMENTATION = """
 name: millrace
@@ -29,10 +32,13 @@ description:
   - Validates topology, catalogue and replication factors, then makes a host of each node and a group of each
     of the catalogue's.
   - Addresses that a cloud assigned come from C(addresses.json) in the environment's state directory.
-  - Gives every host the catalogue, the versions and the secrets (vault.yml in the state directory).
+  - Gives every host the services, what the applications declare, the versions, the secrets (vault.yml in the state
+    directory) and the variables of ansible/defaults; those of inventories/<env>/group_vars win.
 """
 
 USER = "millrace"
+# The group of all nodes that run something of an application.
+APPLICATIONS = "applications"
 
 
 class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has no types
@@ -49,10 +55,9 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has 
         super().parse(inventory, loader, path, cache)
         root = paths.repo_root()
         try:
-            environment = load_environment(Path(path), root / "ansible" / "catalogue.yml")
+            environment = load_environment(Path(path), root)
             # The role would say it too, but only after other roles have changed all nodes.
             problems = replication_problems(environment.topology, Path(path).parent)
-            services = load_yaml(root / "ansible" / "catalogue.yml")
             versions = load_yaml(root / "ansible" / "versions.yml")
         except InvalidInputError as error:
             raise _refusal(path, error.problems) from error
@@ -68,19 +73,23 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has 
             "millrace_domain": topology.domain,
             "millrace_operator_sources": list(topology.operator_sources),
             "millrace_nodes": _nodes(topology),
-            "millrace_services": services["services"] if isinstance(services, dict) else {},
+            "millrace_disposable": topology.disposable,
+            "millrace_services": environment.services,
+            **declared(environment),
             "millrace_versions": versions,
             "millrace_state_dir": str(state),
             "millrace_cache_dir": str(paths.cache_dir()),
             "millrace_secrets": self._secrets(state / "vault.yml"),
         }
-        for key, value in shared.items():
+        # An environment's own group_vars win over both.
+        for key, value in {**self._defaults(root / "ansible" / "defaults"), **shared}.items():
             inventory.set_variable("all", key, value)
         for group in sorted(environment.catalogue.groups):
             inventory.add_group(group)
-        self._add_hosts(topology)
+        inventory.add_group(APPLICATIONS)
+        self._add_hosts(topology, {program["group"] for program in environment.programs()})
 
-    def _add_hosts(self, topology: Topology) -> None:
+    def _add_hosts(self, topology: Topology, deployed: set[str]) -> None:
         for node in topology.nodes.values():
             if node.address is None:
                 command = f"make provision ENV={topology.environment}"
@@ -89,6 +98,8 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has 
             self.inventory.add_host(node.name)
             for group in node.groups:
                 self.inventory.add_child(group, node.name)
+                if group in deployed:
+                    self.inventory.add_child(APPLICATIONS, node.name)
             own = {
                 "ansible_host": node.address,
                 "millrace_address": node.address,
@@ -97,6 +108,17 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has 
             }
             for key, value in own.items():
                 self.inventory.set_variable(node.name, key, value)
+
+    def _defaults(self, folder: Path) -> dict[str, object]:
+        """Return the platform's variables, whose texts are templates, as those of group_vars are."""
+        found: dict[str, object] = {}
+        for path in sorted(folder.glob("*.yml")):
+            loaded = self.loader.load_from_file(str(path), cache="none", trusted_as_template=True)
+            if twice := sorted(found.keys() & loaded.keys()):
+                message = f"{path}: {', '.join(twice)} stands in another file of {folder.name}/ too"
+                raise AnsibleParserError(message)
+            found |= loaded
+        return found
 
     def _secrets(self, vault: Path) -> dict[str, str]:
         """Return the environment's secrets; none before `millrace secrets ensure` has made them."""
@@ -123,6 +145,48 @@ def _nodes(topology: Topology) -> dict[str, dict[str, object]]:
         }
         for node in topology.nodes.values()
     }
+
+
+def declared(environment: Environment) -> dict[str, object]:
+    """Return what the applications declare, in the shapes that the roles take, with names of secrets."""
+    applications = environment.applications.values()
+    databases = [database for application in applications for database in application.databases.values()]
+    disposable = environment.topology.disposable
+    return {
+        "millrace_programs": environment.programs(),
+        "millrace_kafka_topics": [dict(topic) for one in applications for topic in one.topics],
+        "millrace_kafka_accounts": [
+            {"name": name, "secret": secret}
+            for application in applications
+            for name, secret in application.accounts.items()
+        ],
+        # The tests' account exists where all nodes are disposable.
+        "millrace_kafka_acls": [
+            dict(acl)
+            for application in applications
+            for acl in application.acls
+            if disposable or acl["user"] != TESTS
+        ],
+        "millrace_database_accounts": [
+            {"name": name, "secret": secret}
+            for database in databases
+            for name, secret in database.accounts.items()
+        ],
+        "millrace_databases": [_database(database) for database in databases],
+        "millrace_hdfs_directories": [
+            dict(directory) for application in applications for directory in application.directories
+        ],
+    }
+
+
+def _database(database: Database) -> dict[str, object]:
+    found: dict[str, object] = {
+        "name": database.name,
+        "owner": database.owner,
+        "extensions": list(database.extensions),
+    }
+    paths_ = {"migrations": database.migrations, "community_script": database.community_script}
+    return found | {key: path for key, path in paths_.items() if path}
 
 
 def _assigned(path: Path) -> dict[str, str]:

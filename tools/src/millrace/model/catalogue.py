@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Protocol
 
@@ -89,9 +89,13 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All services by name, in the order of the file."""
+    """All services by name, in the order of the file.
+
+    `clients` are names of what an application may use, each with the services that offer it.
+    """
 
     services: Mapping[str, Service]
+    clients: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def groups(self) -> frozenset[str]:
@@ -127,7 +131,7 @@ def load_catalogue(path: Path) -> Catalogue:
 
 
 def parse_catalogue(data: object) -> Catalogue:
-    """Validate a mapping with the one key `services`. Raises InvalidInputError."""
+    """Validate a mapping with the key `services`, and perhaps `clients`. Raises InvalidInputError."""
     reader = Reader()
     catalogue = read_catalogue(data, reader)
     reader.raise_if_any()
@@ -136,7 +140,7 @@ def parse_catalogue(data: object) -> Catalogue:
 
 def read_catalogue(data: object, reader: Reader) -> Catalogue:
     """Return what can be made out of a catalogue's content, noting what is wrong with it."""
-    top = reader.fields(data, "", ["services"])
+    top = reader.fields(data, "", ["services"], ["clients"])
     listed = reader.mapping(top.get("services", {}), "services")
     services = {name: _service(reader, name, value) for name, value in listed.items()}
     known = {service.group for service in services.values()} | {EVERY_NODE, OPERATOR}
@@ -148,7 +152,21 @@ def read_catalogue(data: object, reader: Reader) -> Catalogue:
                         f"services.{service.name}.ports.{port.name}.from",
                         f"unknown group {source!r}; known: {', '.join(sorted(known))}",
                     )
-    return Catalogue(services)
+    return Catalogue(services, _clients(reader, top, services))
+
+
+def _clients(
+    reader: Reader, top: Mapping[str, object], services: Mapping[str, Service]
+) -> dict[str, tuple[str, ...]]:
+    listed = reader.mapping(top.get("clients", {}), "clients")
+    clients = {}
+    for name in listed:
+        offered = [text.partition(".") for text in reader.texts(listed, name, "clients")]
+        for service, _, port in offered:
+            if service not in services or port not in services[service].ports:
+                reader.add(f"clients.{name}", f"there is no port {service}.{port}")
+        clients[name] = tuple(dict.fromkeys(service for service, *_ in offered))
+    return clients
 
 
 def _service(reader: Reader, name: str, value: object) -> Service:

@@ -19,29 +19,39 @@ from ansible.errors import AnsibleError
 from ansible.parsing.vault import VaultLib, VaultSecret
 
 from millrace import paths
+from millrace.model.applications import load_applications
+from millrace.model.secret_kinds import SecretKind, read_secret_kinds
+from millrace.model.topology import load_topology
 from millrace.yamlio import InvalidInputError, Reader, load_yaml, parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-KINDS = ("password", "uuid")
 _PASSWORD_LENGTH = 32
 _ALPHABET = string.ascii_letters + string.digits
 _UUID_BYTES = 16
 
 
-def load_kinds(path: Path) -> dict[str, str]:
-    """Read the list of secrets (name -> kind). Raises InvalidInputError."""
+def platform_kinds(root: Path) -> dict[str, SecretKind]:
+    """Read the platform's own secrets (ansible/secrets.yml), by name. Raises InvalidInputError."""
     reader = Reader()
-    top = reader.fields(load_yaml(path), "", ["secrets"])
-    kinds = {}
-    for name, value in reader.mapping(top.get("secrets", {}), "secrets").items():
-        where = f"secrets.{name}"
-        fields = reader.fields(value, where, ["kind", "purpose"])
-        reader.text(fields, "purpose", where)
-        kinds[name] = reader.choice(fields, "kind", where, KINDS)
+    top = reader.fields(load_yaml(root / "ansible" / "secrets.yml"), "", ["secrets"])
+    kinds = read_secret_kinds(reader, top.get("secrets", {}))
     reader.raise_if_any()
     return kinds
+
+
+def load_kinds(env: str) -> dict[str, str]:
+    """Return the secrets of an environment (name -> kind), the platform's and the applications'.
+
+    Raises InvalidInputError.
+    """
+    root = paths.repo_root()
+    topology = load_topology(root / "inventories" / env / "topology.yml")
+    kinds = platform_kinds(root)
+    for application in load_applications(root / "services").values():
+        kinds |= application.secrets
+    return {name: one.kind for name, one in kinds.items() if topology.disposable or not one.disposable}
 
 
 def generate(kind: str) -> str:
@@ -88,7 +98,7 @@ def ensure(env: str) -> list[str]:
     Returns the names of the secrets added, sorted. Existing ones never change; the files have mode 0600.
     Raises InvalidInputError.
     """
-    kinds = load_kinds(paths.repo_root() / "ansible" / "secrets.yml")
+    kinds = load_kinds(env)
     state = paths.state_dir(env)
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     vault, password_file = state / "vault.yml", paths.vault_password_file()

@@ -61,6 +61,11 @@ class Topology:
         """The sum of all nodes' memory in MiB."""
         return sum(node.memory for node in self.nodes.values())
 
+    @property
+    def disposable(self) -> bool:
+        """Whether tests may do with every node what they like."""
+        return all(node.disposable for node in self.nodes.values())
+
     def members(self, group: str) -> list[Node]:
         """Return the nodes of a group; `all` is every node."""
         return [node for node in self.nodes.values() if group == "all" or group in node.groups]

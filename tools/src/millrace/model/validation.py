@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from millrace import paths
+from millrace.model.applications import Application, load_applications
 from millrace.model.catalogue import Catalogue, read_catalogue
+from millrace.model.joined import collisions, join
+from millrace.model.secrets import platform_kinds
 from millrace.model.topology import Topology, read_topology
 from millrace.yamlio import InvalidInputError, Reader, load_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 CONTROLLERS = "kafka"
 REPLICATION_KEY = "replication_factor"
@@ -23,24 +26,51 @@ REPLICATION_KEY = "replication_factor"
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A validated environment; `catalogue` is without the optional services that no node runs."""
+    """A validated environment; `catalogue` is without the services that it has no nodes for.
+
+    `services` is the catalogue's content with the applications' services in it, as plain data.
+    """
 
     topology: Topology
     catalogue: Catalogue
+    applications: Mapping[str, Application] = field(default_factory=dict)
+    services: Mapping[str, Any] = field(default_factory=dict)
+
+    def programs(self) -> list[dict[str, Any]]:
+        """Return what is deployed of the applications' services, as plain data, in the order of the files."""
+        return [
+            application.plain(program)
+            for application in self.applications.values()
+            for program in application.programs.values()
+            if program.name in self.catalogue.services
+        ]
 
 
-def load_environment(topology_path: Path, catalogue_path: Path) -> Environment:
-    """Read both files and check them together. Raises InvalidInputError with the problems of both."""
+def load_environment(topology_path: Path, root: Path | None = None) -> Environment:
+    """Read a topology, the catalogue and the applications of the clone `root`, and check them together.
+
+    Raises InvalidInputError with the problems of all.
+    """
+    root = root or paths.repo_root()
     reader = Reader()
     topology = read_topology(load_yaml(topology_path), reader)
-    catalogue = read_catalogue(load_yaml(catalogue_path), reader)
+    platform = load_yaml(root / "ansible" / "catalogue.yml")
+    applications = load_applications(root / "services")
+    joined = join(platform, applications)
+    catalogue = read_catalogue(joined, reader)
+    reader.problems += collisions(platform, platform_kinds(root), applications)
     folder = topology_path.resolve().parent.name
     if topology.environment not in {"", folder}:
         reader.add("environment", f"must be {folder!r}, its folder's name, not {topology.environment!r}")
     reader.problems += check_together(topology, catalogue)
     reader.raise_if_any()
     running = {name: one for name, one in catalogue.services.items() if topology.members(one.group)}
-    return Environment(topology, Catalogue(running))
+    for application in applications.values():
+        for program in application.programs.values():
+            if program.needs_hdfs and not set(catalogue.clients["hdfs"]) <= running.keys():
+                running.pop(program.name, None)
+    content = joined["services"] if isinstance(joined, dict) else {}
+    return Environment(topology, Catalogue(running, catalogue.clients), applications, content)
 
 
 def named_environment(env: str) -> Environment:
@@ -48,8 +78,7 @@ def named_environment(env: str) -> Environment:
     known = paths.environments()
     if env not in known:
         raise InvalidInputError([f"ENV: there is no environment {env!r}; there are: {', '.join(known)}"])
-    root = paths.repo_root()
-    return load_environment(root / "inventories" / env / "topology.yml", root / "ansible" / "catalogue.yml")
+    return load_environment(paths.repo_root() / "inventories" / env / "topology.yml")
 
 
 def check_together(topology: Topology, catalogue: Catalogue) -> list[str]:
@@ -163,7 +192,7 @@ def replication_problems(topology: Topology, inventory: Path) -> list[str]:
     places = [
         root / "roles/kafka/defaults",
         inventory / "group_vars",
-        root / "ansible/playbooks/group_vars",
+        root / "ansible" / "defaults",
     ]
     return check_replication(topology, replication_factors(places))
 

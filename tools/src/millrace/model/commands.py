@@ -1,0 +1,111 @@
+"""What an application shows and offers an operator: figures of `make status`, and everyday commands."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from millrace.yamlio import Reader
+
+# A target of make, and a variable of it.
+_COMMAND = re.compile(r"[a-z][a-z0-9-]*")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A column of the query's one row, and how it is shown."""
+
+    column: str
+    label: str
+    decimals: int
+
+
+@dataclass(frozen=True, slots=True)
+class MetricFigure:
+    """The sum of a metric's samples, as a service exposes it; `unit` is a word behind the number."""
+
+    service: str
+    metric: str
+    label: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusPage:
+    """The figures of an application; `flowing` is the column that `make smoke` waits for to be above 0."""
+
+    database: str
+    query: str
+    figures: tuple[Figure, ...]
+    metrics: tuple[MetricFigure, ...]
+    flowing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`make NAME`: a command run as root on the node of a service; `options` map to variables of make."""
+
+    name: str
+    help: str
+    service: str
+    run: tuple[str, ...]
+    options: Mapping[str, str]
+
+
+def read_status(reader: Reader, value: object) -> StatusPage:
+    """Return the page, noting what is wrong with it."""
+    fields = reader.fields(value, "status", ["database", "query", "figures"], ["metrics", "flowing"])
+    figures = []
+    for index, item in enumerate(_list(reader, fields, "figures")):
+        where = f"status.figures[{index}]"
+        one = reader.fields(item, where, ["column", "label"], ["decimals"])
+        decimals = reader.integer(one, "decimals", where, 0, 9)
+        figures.append(Figure(reader.text(one, "column", where), reader.text(one, "label", where), decimals))
+    metrics = []
+    for index, item in enumerate(_list(reader, fields, "metrics")):
+        where = f"status.metrics[{index}]"
+        one = reader.fields(item, where, ["service", "metric", "label"], ["unit"])
+        texts = (reader.text(one, key, where) for key in ("service", "metric", "label", "unit"))
+        metrics.append(MetricFigure(*texts))
+    flowing = reader.text(fields, "flowing", "status")
+    columns = [figure.column for figure in figures]
+    if flowing and flowing not in columns:
+        reader.add("status.flowing", f"must be one of {', '.join(columns)}, not {flowing!r}")
+    database, query = (reader.text(fields, key, "status") for key in ("database", "query"))
+    return StatusPage(database, query, tuple(figures), tuple(metrics), flowing)
+
+
+def read_commands(reader: Reader, value: object, services: Collection[str]) -> dict[str, Command]:
+    """Return the commands by name, noting what is wrong with them."""
+    commands = {}
+    for name, item in reader.mapping(value, "commands").items():
+        where = f"commands.{name}"
+        if not _COMMAND.fullmatch(name):
+            reader.add(where, "a command's name is lower-case letters, digits and hyphens")
+        fields = reader.fields(item, where, ["help", "service", "run"], ["options"])
+        options = reader.mapping(fields.get("options", {}), f"{where}.options")
+        for option in options:
+            variable = reader.text(options, option, f"{where}.options")
+            if variable and not _VARIABLE.fullmatch(variable):
+                reader.add(f"{where}.options.{option}", f"must be a variable such as FROM, not {variable!r}")
+        commands[name] = Command(
+            name=name,
+            help=reader.text(fields, "help", where),
+            service=reader.choice(fields, "service", where, services),
+            run=reader.texts(fields, "run", where),
+            options={option: str(variable) for option, variable in options.items()},
+        )
+    return commands
+
+
+def _list(reader: Reader, fields: Mapping[str, object], key: str) -> list[object]:
+    value = fields.get(key, [])
+    if isinstance(value, list):
+        return value
+    reader.add(f"status.{key}", f"must be a list, not {value!r}")
+    return []

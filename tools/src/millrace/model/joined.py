@@ -1,0 +1,113 @@
+"""The platform's catalogue and the applications' declarations, joined: services, flows, collisions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from millrace.model.applications import Application
+
+# Kafka's accounts of the platform: the super user, and the tests' where all nodes are disposable.
+ADMIN = "admin"
+TESTS = "tests"
+PLATFORM = "ansible/catalogue.yml"
+
+
+def join(platform: object, applications: Mapping[str, Application]) -> object:
+    """Return the catalogue's content with the applications' services in it, as plain data.
+
+    The group of a service that uses something is added to `from` of the ports that offer it. What is wrong
+    with the platform's part is left as it is, for `read_catalogue` to tell.
+    """
+    if not isinstance(platform, dict) or not isinstance(platform.get("services"), dict):
+        return platform
+    services = {name: _copy(service) for name, service in platform["services"].items()}
+    clients = platform.get("clients", {})
+    for application in applications.values():
+        for program in application.programs.values():
+            for use in program.uses:
+                for offered in clients.get(use, []) if isinstance(clients, dict) else []:
+                    _grant(services, str(offered), program.group)
+        services |= {name: service for name, service in application.services.items() if name not in services}
+    return {**platform, "services": services}
+
+
+def _copy(service: object) -> object:
+    if not isinstance(service, dict) or not isinstance(service.get("ports"), dict):
+        return service
+    ports = {name: dict(port) if isinstance(port, dict) else port for name, port in service["ports"].items()}
+    return {**service, "ports": ports}
+
+
+def _grant(services: Mapping[str, object], offered: str, group: str) -> None:
+    """Let a group reach SERVICE.PORT."""
+    name, _, port = offered.partition(".")
+    service = services.get(name)
+    found = (
+        service["ports"].get(port)
+        if isinstance(service, dict) and isinstance(service.get("ports"), dict)
+        else None
+    )
+    if isinstance(found, dict) and isinstance(found.get("from"), list) and group not in found["from"]:
+        found["from"] = [*found["from"], group]
+
+
+def collisions(
+    platform: object, secrets: Mapping[str, object], applications: Mapping[str, Application]
+) -> list[str]:
+    """Return a problem for each name that two declare, naming both. `secrets` are the platform's."""
+    owners: dict[tuple[str, str], str] = {
+        ("Kafka account", ADMIN): PLATFORM,
+        ("Kafka account", TESTS): PLATFORM,
+    }
+    owners |= {("secret", name): "ansible/secrets.yml" for name in secrets}
+    if isinstance(platform, dict) and isinstance(platform.get("services"), dict):
+        owners |= {("service", name): PLATFORM for name in platform["services"]}
+    problems = []
+    for application in applications.values():
+        place = f"services/{application.name}/application.yml"
+        for key in _declared(application):
+            if key in owners:
+                kind, name = key
+                problems.append(f"{place}: the {kind} {name!r} is already declared by {owners[key]}")
+            else:
+                owners[key] = place
+    return problems
+
+
+def _declared(application: Application) -> Iterator[tuple[str, str]]:
+    """Yield (kind, name) of everything that may be declared once in an environment."""
+    named: list[tuple[str, list[object]]] = [
+        ("service", list(application.services)),
+        ("secret", list(application.secrets)),
+        ("topic", [topic.get("name") for topic in application.topics]),
+        ("Kafka account", list(application.accounts)),
+        ("database", list(application.databases)),
+        ("database account", [role for one in application.databases.values() for role in one.accounts]),
+        ("HDFS directory", [directory.get("path") for directory in application.directories]),
+        ("command", list(application.commands)),
+    ]
+    for kind, names in named:
+        for name in names:
+            yield kind, str(name)
+
+
+def slot_problems(applications: Mapping[str, Application], workers: int, cores: int) -> list[str]:
+    """Return a problem if the Spark drivers together take more slots than `workers` of `cores` each offer."""
+    taken = {
+        program.name: program.cores_max
+        for application in applications.values()
+        for program in application.programs.values()
+        if program.cores_max
+    }
+    offered = workers * cores
+    if sum(taken.values()) <= offered:
+        return []
+    listed = ", ".join(f"{name} {number}" for name, number in taken.items())
+    message = (
+        f"Spark: the drivers take {sum(taken.values())} slots ({listed}), but {workers} workers offer"
+        f" {offered}; raise spark_worker_cores, add workers or lower cores_max"
+    )
+    return [message]
