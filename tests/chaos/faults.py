@@ -71,7 +71,13 @@ def _cuts(kind: str, environment: Environment) -> list[Fault]:
         near, far = (environment.topology.members(group) for group in (one, other))
         names, others = (frozenset(node.name for node in side) for side in (near, far))
         pair = frozenset({names, others})
-        if names & others or not all(node.disposable for node in [*near, *far]) or pair in seen:
+        if (
+            not names
+            or not others
+            or names & others
+            or pair in seen
+            or not all(node.disposable for node in [*near, *far])
+        ):
             continue
         seen.add(pair)
         peers = tuple(node.address for node in far if node.address)

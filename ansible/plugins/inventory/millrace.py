@@ -32,8 +32,8 @@ description:
   - Validates topology, catalogue and replication factors, then makes a host of each node and a group of each
     of the catalogue's.
   - Addresses that a cloud assigned come from C(addresses.json) in the environment's state directory.
-  - Gives every host the services, what the applications declare, the versions, the secrets (vault.yml in the state
-    directory) and the variables of ansible/defaults; those of inventories/<env>/group_vars win.
+  - Gives every host the services, what the applications declare, the versions, the secrets (vault.yml in the
+    state directory) and the variables of ansible/defaults; those of inventories/<env>/group_vars win.
 """
 
 USER = "millrace"
