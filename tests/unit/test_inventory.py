@@ -99,7 +99,9 @@ def cloud(tmp_path: Path) -> Path:
         before, comma, rest = line.partition(" address: ")
         kept.append(f"{before} {rest.partition(', ')[2]}" if comma else line)
     text = "\n".join(kept).replace("environment: lab", "environment: cloud")
-    (folder / "topology.yml").write_text(text.replace("provider: lab", "provider: hetzner"))
+    (folder / "topology.yml").write_text(
+        text.replace("provider: lab", "provider: openstack\noperator_sources: [192.0.2.0/24]")
+    )
     return folder
 
 

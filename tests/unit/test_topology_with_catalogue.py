@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# Where nodes need no addresses.
+CLOUD = {"provider": "openstack", "domain": "x.internal", "operator_sources": ["192.0.2.0/24"]}
+
+
 def topology(**groups: list[str]) -> Topology:
     """Make a topology of nodes, each a keyword (underscore for hyphen) with its groups."""
     nodes = {
         name.replace("_", "-"): {"groups": of, "cores": 1, "memory": 512, "disk": 4}
         for name, of in groups.items()
     }
-    return parse_topology({"environment": "x", "provider": "hetzner", "domain": "x.internal", "nodes": nodes})
+    return parse_topology({**CLOUD, "environment": "x", "nodes": nodes})
 
 
 def service(group: str, number: int, protocol: str = "tcp") -> dict[str, Any]:
@@ -58,11 +62,10 @@ def test_an_optional_service_is_there_once_a_node_is_in_its_group(tmp_path: Path
     catalogue = {"services": {"a": service("a", 1), "b": {**service("b", 2), "optional": True}}}
     (tmp_path / "catalogue.yml").write_text(yaml.safe_dump(catalogue))
     node = {"cores": 1, "memory": 512, "disk": 4}
-    rest = {"provider": "hetzner", "domain": "x.internal"}
     for groups in (["a"], ["a", "b"]):
         path = tmp_path / "-".join(groups) / "topology.yml"
         path.parent.mkdir()
-        content = {"environment": path.parent.name, "nodes": {"n-1": {"groups": groups, **node}}, **rest}
+        content = {"environment": path.parent.name, "nodes": {"n-1": {"groups": groups, **node}}, **CLOUD}
         path.write_text(yaml.safe_dump(content))
         loaded = load_environment(path, tmp_path / "catalogue.yml")
         assert list(loaded.catalogue.services) == groups
@@ -145,7 +148,8 @@ def test_problems_of_both_files_are_told_together(tmp_path: Path) -> None:
 def test_every_environment_in_the_repository_is_valid(env: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert validation.named_environment(env).topology.environment == env
     assert validation.validate("nowhere") == 1
-    assert f"there is no environment 'nowhere'; there are: {env}" in capsys.readouterr().err
+    known = ", ".join(paths.environments())
+    assert f"there is no environment 'nowhere'; there are: {known}" in capsys.readouterr().err
 
 
 def test_the_current_environment_is_the_one_of_env(monkeypatch: pytest.MonkeyPatch) -> None:

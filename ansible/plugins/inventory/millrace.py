@@ -11,6 +11,7 @@ from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
 
 from millrace import paths
+from millrace.model.login import USER
 from millrace.model.validation import load_environment, replication_problems
 from millrace.yamlio import InvalidInputError, load_yaml
 
@@ -31,8 +32,6 @@ description:
   - Addresses that a cloud assigned come from C(addresses.json) in the environment's state directory.
   - Gives every host the catalogue, the versions and the secrets (vault.yml in the state directory).
 """
-
-USER = "millrace"
 
 
 class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has no types

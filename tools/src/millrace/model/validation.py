@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from millrace import paths
 from millrace.model.catalogue import Catalogue, read_catalogue
+from millrace.model.neighbours import Place, collisions
+from millrace.model.providers import CLOUDS, unimplemented
 from millrace.model.topology import Topology, read_topology
 from millrace.yamlio import InvalidInputError, Reader, load_yaml
 
@@ -44,12 +46,15 @@ def load_environment(topology_path: Path, catalogue_path: Path) -> Environment:
 
 
 def named_environment(env: str) -> Environment:
-    """Load an environment of this clone by its name. Raises InvalidInputError, also where there is none."""
+    """Load an environment of this clone by its name, whose provider is there. Raises InvalidInputError."""
     known = paths.environments()
     if env not in known:
         raise InvalidInputError([f"ENV: there is no environment {env!r}; there are: {', '.join(known)}"])
     root = paths.repo_root()
-    return load_environment(root / "inventories" / env / "topology.yml", root / "ansible" / "catalogue.yml")
+    loaded = load_environment(root / "inventories" / env / "topology.yml", root / "ansible" / "catalogue.yml")
+    if refused := unimplemented(loaded.topology.provider):
+        raise InvalidInputError([refused])
+    return loaded
 
 
 def check_together(topology: Topology, catalogue: Catalogue) -> list[str]:
@@ -168,14 +173,46 @@ def replication_problems(topology: Topology, inventory: Path) -> list[str]:
     return check_replication(topology, replication_factors(places))
 
 
+def neighbour_problems(topology: Topology, inventories: Path) -> list[str]:
+    """Return a problem for each other environment in `inventories` that has the same bridge or addresses.
+
+    Only those count that are made on this machine, and of which enough can be read: their own `make validate`
+    tells what is wrong with the rest.
+    """
+    own = _place(topology)
+    if own is None:
+        return []
+    others = {}
+    for path in sorted(inventories.glob("*/topology.yml")):
+        env = path.parent.name
+        if env == topology.environment:
+            continue
+        try:
+            place = _place(read_topology(load_yaml(path), Reader()))
+        except InvalidInputError:
+            continue
+        if place is not None:
+            others[env] = place
+    return collisions(own, others)
+
+
+def _place(topology: Topology) -> Place | None:
+    network = topology.network
+    if topology.provider in CLOUDS or network is None or network.bridge is None:
+        return None
+    return Place(network.bridge, network.cidr)
+
+
 def problems_of(env: str) -> list[str]:
     """Return everything that is wrong with an environment's topology, catalogue and replication factors."""
     try:
         topology = named_environment(env).topology
-        problems = replication_problems(topology, paths.repo_root() / "inventories" / env)
+        inventories = paths.repo_root() / "inventories"
+        problems = replication_problems(topology, inventories / env)
+        problems += neighbour_problems(topology, inventories)
     except InvalidInputError as error:
         return list(error.problems)
-    if topology.provider != "hetzner":
+    if topology.provider not in CLOUDS:
         problems += check_memory(topology, machine_memory())
     return problems
 
