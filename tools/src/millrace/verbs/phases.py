@@ -77,7 +77,7 @@ def where() -> str:
     env = environment()
     return "\n".join(
         (
-            f"  nodes      make status; make ssh NODE=kafka-1; ssh -F {state_dir() / 'ssh_config'} kafka-1",
+            f"  nodes      make status; make ssh NODE=<name>; ssh -F {state_dir() / 'ssh_config'} <name>",
             f"  state      {state_dir()} (SSH key, vault, certificates, Terraform's state)",
             f"  caches     {cache_dir()} (image, downloads)",
             f"  inventory  inventories/{env}/topology.yml and ansible/catalogue.yml",
@@ -122,6 +122,7 @@ def molecule(phases: Phases) -> None:
         with phases.phase("scenarios"):
             outcomes = scenarios.run(roles, jobs)
     finally:
+        scenarios.clear(roles)
         # Also a lab of which `down` stopped a part only.
         if pause:
             _millrace("start")
