@@ -151,7 +151,12 @@ def called_by(monkeypatch: pytest.MonkeyPatch, verb: Callable[[Phases], None]) -
 
     def streamed(command: Sequence[str | Path], **_: object) -> None:
         words = [str(word) for word in command]
-        called.append("bootstrap" if "millrace.machine.bootstrap" in words else words[-1].rpartition("/")[2])
+        if "millrace.machine.bootstrap" in words:
+            called.append("bootstrap")
+        elif words[-1] == "--disposable":
+            called.append("disposable")
+        else:
+            called.append(words[-1].rpartition("/")[2])
 
     monkeypatch.setattr(phases, "stream_checked", streamed)
     measured = Phases()
@@ -161,7 +166,7 @@ def called_by(monkeypatch: pytest.MonkeyPatch, verb: Callable[[Phases], None]) -
 
 def test_the_machine_is_prepared_before_the_checks_and_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
     called, names = called_by(monkeypatch, phases.test)
-    assert called[:4] == ["bootstrap", "tools", "validate", "check"]
+    assert called[:5] == ["bootstrap", "tools", "validate", "disposable", "check"]
     assert [called.count(name) for name in ("tools", "validate", "check", "provision", "smoke")] == [1] * 5
     # The second time is that of the second run, which must change nothing.
     assert called.count("bootstrap") == 2

@@ -61,6 +61,11 @@ class Topology:
         """The sum of all nodes' memory in MiB."""
         return sum(node.memory for node in self.nodes.values())
 
+    @property
+    def lasting(self) -> list[str]:
+        """The names of the nodes that are not disposable: what they hold must survive all tests."""
+        return [node.name for node in self.nodes.values() if not node.disposable]
+
     def members(self, group: str) -> list[Node]:
         """Return the nodes of a group; `all` is every node."""
         return [node for node in self.nodes.values() if group == "all" or group in node.groups]

@@ -217,20 +217,38 @@ def problems_of(env: str) -> list[str]:
     return problems
 
 
-def validate(env: str) -> int:
-    """Print the problems of an environment, one a line, to stderr; return 1 if there are any, else 0."""
+def validate(env: str, *, disposable: bool = False) -> int:
+    """Print the problems of an environment, one a line, to stderr; return 1 if there are any, else 0.
+
+    With ``disposable``, a node that tests must not strike is a problem too.
+    """
     problems = problems_of(env)
+    if disposable and not problems:
+        problems += disposable_problems(named_environment(env).topology)
     for problem in problems:
         sys.stderr.write(f"{problem}\n")
     return 1 if problems else 0
+
+
+def disposable_problems(topology: Topology) -> list[str]:
+    """Return a problem where a node is not disposable, so that tests must keep away."""
+    if not topology.lasting:
+        return []
+    message = (
+        f"tests kill nodes and delete data, and in inventories/{topology.environment}/topology.yml these are"
+        f" not `disposable: true`: {', '.join(topology.lasting)}"
+    )
+    return [message]
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run `millrace validate`."""
     parser = argparse.ArgumentParser(prog="millrace validate", description="Check topology and catalogue.")
     parser.add_argument("--env", default=paths.environment(), help="the environment (default: %(default)s)")
-    env = parser.parse_args(argv).env
-    status = validate(env)
+    parser.add_argument("--disposable", action="store_true", help="also refuse a node that is not disposable")
+    args = parser.parse_args(argv)
+    env = args.env
+    status = validate(env, disposable=args.disposable)
     if status == 0:
         sys.stdout.write(f"topology and catalogue of {env}: valid\n")
     return status

@@ -90,6 +90,7 @@ def test(phases: Phases) -> None:
     """All tests: without nodes, then of a lab that a second run must leave as it is."""
     # The checks' tools need packages too: asked for here, where it is seen, and on a machine that will do.
     _prepare(phases)
+    _millrace("validate", "--disposable")
     with phases.phase("check"):
         # Two of its parts at a time, each part's output in one piece.
         stream_checked(["make", "--no-print-directory", "-j2", "--output-sync=target", "check"], cwd=ROOT)
