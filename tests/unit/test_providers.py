@@ -12,7 +12,7 @@ from millrace import cli, paths
 from millrace.console import MillraceError
 from millrace.machine import bootstrap, findings
 from millrace.model import validation
-from millrace.model.neighbours import Place, collisions
+from millrace.model.neighbours import Place, conflicts
 from millrace.model.providers import IMPLEMENTED, PROVIDERS
 from millrace.model.topology import load_topology
 from millrace.providers import needs, registry, terraform
@@ -27,10 +27,13 @@ REFUSAL = "provider: libvirt is not implemented yet; use lab"
 
 @pytest.fixture
 def inventories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a clone that has nothing but the lab's topology and the catalogue; return its inventories."""
-    for part in ("inventories/lab/topology.yml", "ansible/catalogue.yml"):
-        (tmp_path / part).parent.mkdir(parents=True)
-        (tmp_path / part).write_bytes((paths.repo_root() / part).read_bytes())
+    """Make a clone that has what the model reads, of inventories the lab's alone; return its inventories."""
+    root = paths.repo_root()
+    parts = ("inventories/lab/topology.yml", "ansible/*.yml", "services/*/application.yml")
+    for path in (path for part in parts for path in root.glob(part)):
+        copy = tmp_path / path.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
     monkeypatch.setattr(paths, "repo_root", lambda: tmp_path)
     monkeypatch.setattr(bootstrap, "repo_root", lambda: tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -102,11 +105,11 @@ def test_all_environments_of_a_provider_have_its_terraform_root(
 def test_bridges_and_addresses_of_two_environments_differ() -> None:
     own = Place("millrace0", IPv4Network("10.77.0.0/24"))
     free = Place("millrace1", IPv4Network("10.78.0.0/24"))
-    assert collisions(own, {"b": free}) == []
-    assert collisions(own, {"b": replace(free, bridge="millrace0")}) == [
+    assert conflicts(own, {"b": free}) == []
+    assert conflicts(own, {"b": replace(free, bridge="millrace0")}) == [
         "network.bridge: millrace0 is already that of inventories/b/topology.yml; name another one"
     ]
-    assert collisions(own, {"b": replace(free, cidr=IPv4Network("10.77.0.128/25"))}) == [
+    assert conflicts(own, {"b": replace(free, cidr=IPv4Network("10.77.0.128/25"))}) == [
         "network.cidr: 10.77.0.0/24 overlaps 10.77.0.128/25 of inventories/b/topology.yml; choose a free one"
     ]
 

@@ -13,7 +13,7 @@ from millrace.model import validation
 from millrace.model.catalogue import parse_catalogue
 from millrace.model.current import current_environment
 from millrace.model.topology import Topology, parse_topology
-from millrace.model.validation import check_memory, check_replication, check_together, load_environment
+from millrace.model.validation import check_memory, check_together, load_environment
 from millrace.yamlio import InvalidInputError
 
 if TYPE_CHECKING:
@@ -89,40 +89,11 @@ def test_ports_collide_only_on_the_same_node_and_protocol() -> None:
     assert "taken by ssh.main on the node n-1" in found_everywhere
 
 
-def test_a_replication_factor_above_the_brokers() -> None:
-    nodes = topology(n_1=["kafka"])
-    assert check_replication(nodes, {"here": 1}) == []
-    assert check_replication(nodes, {"here": 3}) == [
-        "here: 3 is more than the 1 brokers in the topology; use at most 1"
-    ]
-
-
 def test_more_memory_than_the_machine_has() -> None:
     nodes = topology(n_1=["a"], n_2=["a"])
     assert check_memory(nodes, 1024) == []
     (told,) = check_memory(nodes, 1023)
     assert told.startswith("nodes: their memory adds up to 1024 MiB, but this machine has 1023 MiB")
-
-
-def test_replication_factors_are_found_wherever_group_vars_set_them(tmp_path: Path) -> None:
-    (tmp_path / "kafka.yml").write_text(
-        yaml.safe_dump(
-            {
-                "kafka_replication_factor": 3,
-                "kafka_topics": [{"name": "a", "replication_factor": 5}],
-                "kafka_config": {"offsets.topic.replication.factor": 7},
-            }
-        )
-    )
-    (tmp_path / "later").mkdir()
-    (tmp_path / "later" / "kafka.yml").write_text("kafka_replication_factor: 1\nother: '{{ x }}'\n")
-    folders = [tmp_path, tmp_path / "later"]
-    found = {key.split(": ")[1]: factor for key, factor in validation.replication_factors(folders).items()}
-    assert found == {
-        "kafka_replication_factor": 1,
-        "kafka_topics[0].replication_factor": 5,
-        "kafka_config.offsets.topic.replication.factor": 7,
-    }
 
 
 def test_problems_of_both_files_are_told_together(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ansible.errors import AnsibleFilterError
 
 from millrace.model.catalogue import allowed_flows, parse_catalogue
+from millrace.model.replication import kafka_in_sync
 from millrace.model.settings import merge, to_properties
 from millrace.yamlio import InvalidInputError
 
@@ -21,6 +22,7 @@ description:
   - C(HOSTNAME | millrace_flows(millrace_nodes, millrace_services, operator_sources)) gives the sorted list of
     what may reach a node, each C({port, protocol, sources, names}), C(port) being 9092 or 7080-7095, as text.
   - C(defaults | millrace_merge(features, extras)) gives one sorted mapping; later ones win, null removes.
+  - C(factor | millrace_in_sync) gives how many of so many copies must have a message before it counts.
   - C(settings | to_properties(style)) renders it, C(style) being C(java), C(spark),
     C(postgresql) or C(hadoop).
 """
@@ -88,6 +90,7 @@ class FilterModule:
         """Return the filters by their names in templates."""
         return {
             "millrace_flows": millrace_flows,
+            "millrace_in_sync": kafka_in_sync,
             "millrace_merge": millrace_merge,
             "to_properties": properties,
         }

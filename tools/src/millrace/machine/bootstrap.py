@@ -31,7 +31,7 @@ from millrace.machine.findings import (
     taken_ports,
     wanted_by,
 )
-from millrace.model.neighbours import collisions
+from millrace.model.neighbours import conflicts
 from millrace.paths import cache_dir, environment, environments, repo_root, wrong_environment
 from millrace.providers import terraform
 from millrace.providers.lab import daemon, incus
@@ -236,7 +236,7 @@ def main(argv: list[str] | None = None) -> int:
     texts = {name: _topology(name) for name in environments()}
     wanted = wanted_by(texts.pop(environment()))
     facts = look(wanted)
-    obstacles = problems(facts, wanted) + collisions(wanted.place, places(texts))
+    obstacles = problems(facts, wanted) + conflicts(wanted.place, places(texts))
     if obstacles:
         raise MillraceError("nothing was changed, because\n  - " + "\n  - ".join(obstacles))
     changes = plan(facts, wanted)

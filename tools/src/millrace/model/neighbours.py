@@ -18,7 +18,7 @@ class Place:
     cidr: IPv4Network
 
 
-def collisions(own: Place, others: Mapping[str, Place]) -> list[str]:
+def conflicts(own: Place, others: Mapping[str, Place]) -> list[str]:
     """Return a problem for each of the other environments (by name) that has our bridge or addresses."""
     problems = []
     for env, other in sorted(others.items()):

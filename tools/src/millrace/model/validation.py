@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millrace import paths
+from millrace.model import replication
 from millrace.model.catalogue import Catalogue, read_catalogue
-from millrace.model.neighbours import Place, collisions
+from millrace.model.neighbours import Place, conflicts
 from millrace.model.providers import CLOUDS, unimplemented
 from millrace.model.topology import Topology, read_topology
 from millrace.yamlio import InvalidInputError, Reader, load_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 CONTROLLERS = "kafka"
-REPLICATION_KEY = "replication_factor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +100,6 @@ def _port_collisions(topology: Topology, catalogue: Catalogue) -> Iterator[str]:
                         )
 
 
-def check_replication(topology: Topology, factors: dict[str, int]) -> list[str]:
-    """Return a problem for each replication factor (by the place that sets it) above the brokers' number."""
-    brokers = len(topology.members(CONTROLLERS))
-    return [
-        f"{where}: {factor} is more than the {brokers} brokers in the topology; use at most {brokers}"
-        for where, factor in factors.items()
-        if brokers and factor > brokers
-    ]
-
-
 def check_memory(topology: Topology, available: int) -> list[str]:
     """Return a problem if the nodes together have more memory than `available` MiB."""
     if topology.memory <= available:
@@ -119,33 +109,6 @@ def check_memory(topology: Topology, available: int) -> list[str]:
         " lower nodes.*.memory or remove nodes"
     )
     return [message]
-
-
-def replication_factors(folders: Sequence[Path]) -> dict[str, int]:
-    """Find replication factors in folders of variables: numbers under keys that end in `replication_factor`.
-
-    The last folder that sets a variable wins. Returns them by `file: key.path`, without those that are
-    templates. Raises InvalidInputError for a file that isn't valid YAML.
-    """
-    found: dict[str, tuple[Path, int]] = {}
-    for folder in folders:
-        for path in sorted(folder.rglob("*.yml")):
-            found |= {where: (path, factor) for where, factor in _factors(load_yaml(path), "")}
-    return {f"{path}: {where}": factor for where, (path, factor) in found.items()}
-
-
-def _factors(value: object, where: str) -> Iterator[tuple[str, int]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            below = f"{where}.{key}" if where else str(key)
-            # Both spellings: Ansible variables and Kafka's own settings.
-            if str(key).replace(".", "_").endswith(REPLICATION_KEY) and isinstance(item, int):
-                yield below, item
-            else:
-                yield from _factors(item, below)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _factors(item, f"{where}[{index}]")
 
 
 def machine_memory() -> int:
@@ -159,18 +122,14 @@ def machine_memory() -> int:
 
 
 def replication_problems(topology: Topology, inventory: Path) -> list[str]:
-    """Return a problem for each replication factor above the brokers' number that the variables set.
+    """Return a problem for each number of copies that the variables set and the nodes cannot hold.
 
     `inventory` is the environment's folder. Raises InvalidInputError for a file that isn't valid YAML.
     """
     root = paths.repo_root()
     # In the order in which Ansible lets them win.
-    places = [
-        root / "roles/kafka/defaults",
-        inventory / "group_vars",
-        root / "ansible/playbooks/group_vars",
-    ]
-    return check_replication(topology, replication_factors(places))
+    places = [root / "ansible/playbooks/group_vars", root / "ansible/defaults", inventory / "group_vars"]
+    return replication.problems(topology, replication.settings_in(places))
 
 
 def neighbour_problems(topology: Topology, inventories: Path) -> list[str]:
@@ -193,7 +152,7 @@ def neighbour_problems(topology: Topology, inventories: Path) -> list[str]:
             continue
         if place is not None:
             others[env] = place
-    return collisions(own, others)
+    return conflicts(own, others)
 
 
 def _place(topology: Topology) -> Place | None:
