@@ -31,6 +31,7 @@ validate: tools ## Check topology and catalogue (before anything is contacted)
 provision: bootstrap tools ## Make the nodes, or bring them in line with the topology
 	@$(MILLRACE) provision
 deploy: tools ## Bring the nodes in line with the roles (LIMIT= and TAGS= narrow it)
+	@$(MILLRACE) validate
 	@$(MILLRACE) secrets ensure
 	@.venv/bin/ansible-playbook -i inventories/$(ENV) ansible/playbooks/site.yml \
 	  $(if $(LIMIT),--limit '$(LIMIT)') $(if $(TAGS),--tags '$(TAGS)')
@@ -70,7 +71,7 @@ down: tools ## Stop the nodes and keep their data
 	@$(MILLRACE) down
 start: bootstrap tools ## Start the nodes again
 	@$(MILLRACE) start
-destroy: tools ## Remove nodes, network and daemon (keeps image, downloads and secrets; PURGE=1: no secrets)
+destroy: tools ## Say what goes, ask, remove nodes and network (keeps image, downloads, secrets; PURGE=1: no secrets)
 	@$(MILLRACE) destroy
 clean: ## Remove what was built in this clone (tool environment, linters' caches, reports)
 	@rm -rf .venv .cache .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis reports

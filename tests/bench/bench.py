@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import latency
 import page
+import probe
 import rest
 import storage
 import throughput
@@ -25,6 +26,7 @@ from figures import Figure, from_json, merged, to_json
 from visibility import MeasurementError
 
 from millrace.console import MillraceError, say
+from millrace.model.current import require_disposable
 from millrace.paths import repo_root
 from millrace.verbs import durations
 
@@ -107,6 +109,7 @@ def main() -> int:
     # So that whoever ends this also gets the lab back as it was.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
+        require_disposable(probe.ENVIRONMENT.topology)
         failed = run(chosen(os.environ.get("PARTS") or ALL))
     except (MillraceError, ValueError) as error:
         sys.stderr.write(f"make bench: {error}\n")

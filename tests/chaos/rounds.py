@@ -21,6 +21,7 @@ from one_round import Round, judge_lake
 from report import Outcome, bite, figures, table
 
 from millrace.console import MillraceError, flag, say
+from millrace.model.current import require_disposable
 from millrace.paths import repo_root
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def main() -> int:
     # So that whoever ends this also gets the lab healed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
+        require_disposable(probe.ENVIRONMENT.topology)
         rounds = int(os.environ.get("ROUNDS") or 3)
         seed = int(os.environ.get("SEED") or random.randrange(1_000_000))  # noqa: S311 - no secret
         bad = run(rounds, seed, twins.ORDERS if flag("NAIVE") else ())

@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING
 import probe
 import pytest
 
+from millrace.model.current import require_disposable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Its checks are shared by tests, and tell as much when they fail as theirs.
 pytest.register_assert_rewrite("stored")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def disposable() -> None:
+    """Keep the tests from nodes whose data must last."""
+    require_disposable(probe.ENVIRONMENT.topology)
 
 
 @pytest.fixture

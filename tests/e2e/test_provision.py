@@ -144,6 +144,12 @@ def test_destroy_leaves_nothing_of_the_environment_and_all_of_the_lab(own: Throw
     profile, served_by = incus.query("/1.0/profiles/default"), daemon.identity()
     assert len(throwaway.processes()) == 3, "the bridge's name server, and a monitor for each container"
 
+    refused = own.make("destroy", "PURGE=", yes="")
+    assert refused.returncode != 0
+    assert "the nodes one, two with all their data" in refused.stdout
+    assert shell.said(refused.stderr) == ["millrace destroy: nothing was removed"]
+    assert _containers().keys() == {"one", "two"}
+
     own.made("destroy", "PURGE=")
     assert f"/1.0/projects/{throwaway.PROJECT}" not in incus.query("/1.0/projects")
     assert not Path("/sys/class/net", throwaway.BRIDGE).exists()

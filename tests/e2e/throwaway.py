@@ -112,11 +112,7 @@ class Throwaway:
                 shutil.copytree(source / part, target, ignore=ignored)
             else:
                 shutil.copy(source / part, target)
-        environments = self.clone / "terraform/providers"
-        (environments / "lab").rename(environments / NAME)
         (self.clone / "inventories" / NAME).mkdir(parents=True)
-        # Empty: `make destroy` takes the containers of these roles' molecule scenarios with it.
-        (self.clone / "roles").mkdir()
         # The tool environment is the machine's; its stamps tell `make` that it need not be made.
         (self.clone / ".venv/bin").mkdir(parents=True)
         shutil.copy(source / ".venv/bin/millrace", self.clone / ".venv/bin")
@@ -160,10 +156,10 @@ class Throwaway:
         lines += ["nodes:", *(f"  {name}: {json.dumps(node)}" for name, node in listed.items()), ""]
         (self.clone / "inventories" / NAME / "topology.yml").write_text("\n".join(lines), encoding="utf-8")
 
-    def make(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run `make` for the environment."""
+    def make(self, *words: str, yes: str = "1") -> subprocess.CompletedProcess[str]:
+        """Run `make` for the environment, without a terminal: its questions are answered by `yes`."""
         own = {"XDG_STATE_HOME": str(self.root / "state"), "PYTHONPATH": str(self.clone / "tools/src")}
-        command = ["make", *words, f"ENV={NAME}"]
+        command = ["make", *words, f"ENV={NAME}", f"YES={yes}"]
         with subprocess.Popen(  # noqa: S603 - an argv of ours
             command,
             cwd=self.clone,

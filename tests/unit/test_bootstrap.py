@@ -204,7 +204,9 @@ def test_the_topology_is_read_without_yaml() -> None:
     assert wanted.bridge == daemon.Bridge(network.bridge, str(network.cidr), str(network.gateway))
     assert wanted.memory == topology.memory
     with pytest.raises(MillraceError, match=r"network\.bridge"):
-        findings.wanted_by("network:\n  cidr: 10.0.0.0/24\n  # bridge: commented\n  gateway: 10.0.0.1\n")
+        findings.wanted_by(
+            "provider: lab\nnetwork:\n  cidr: 10.0.0.0/24\n  # bridge: commented\n  gateway: 10.0.0.1\n"
+        )
 
 
 def test_a_ready_machine_has_no_problem_and_no_change() -> None:

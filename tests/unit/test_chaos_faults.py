@@ -69,7 +69,7 @@ def test_without_a_disposable_node_one_line_refuses() -> None:
 
 
 def test_nodes_are_struck_as_a_whole_only_where_we_hold_their_power() -> None:
-    environment = with_disposable("kafka-1", provider="hetzner")
+    environment = with_disposable("kafka-1", provider="openstack")
     assert {fault.kind for fault in plan(environment, 20, 1)} == {
         "daemon killed",
         "daemon frozen",

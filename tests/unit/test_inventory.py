@@ -99,7 +99,9 @@ def cloud(tmp_path: Path) -> Path:
         before, comma, rest = line.partition(" address: ")
         kept.append(f"{before} {rest.partition(', ')[2]}" if comma else line)
     text = "\n".join(kept).replace("environment: lab", "environment: cloud")
-    (folder / "topology.yml").write_text(text.replace("provider: lab", "provider: hetzner"))
+    (folder / "topology.yml").write_text(
+        text.replace("provider: lab", "provider: openstack\noperator_sources: [192.0.2.0/24]")
+    )
     return folder
 
 
@@ -137,12 +139,12 @@ def test_more_copies_than_brokers_stop_ansible_before_it_contacts_a_node(tmp_pat
     first, *others = [node.name for node in load_topology(folder / "topology.yml").members("kafka")]
     kept = [line for line in text.splitlines() if not line.strip().startswith(tuple(f"{n}:" for n in others))]
     (folder / "topology.yml").write_text("\n".join(kept) + "\n")
+    (folder / "group_vars").mkdir(exist_ok=True)
+    (folder / "group_vars" / "kafka.yml").write_text("kafka_replication_factor: 3\n")
     done = run(folder, "--list")
     assert done.returncode != 0
     told = " ".join(done.stderr.split())
     assert "kafka_replication_factor: 3 is more than the 1 brokers in the topology; use at most 1" in told
-    # The environment's own variables count, and what they set suffices.
-    (folder / "group_vars").mkdir()
     (folder / "group_vars" / "kafka.yml").write_text("kafka_replication_factor: 1\n")
     assert listing(folder)["kafka"]["hosts"] == [first]
 

@@ -10,10 +10,9 @@ import pytest
 from millrace.access import ssh
 from millrace.model.topology import Network, Node, Topology
 from millrace.providers import terraform
-from millrace.providers.lab import destroy
 from millrace.providers.lab import nodes as lab
 from millrace.providers.lab.incus import Instance
-from millrace.verbs import idempotence
+from millrace.verbs import destroy, idempotence
 
 TOPOLOGY = Topology(
     environment="lab",
@@ -99,14 +98,6 @@ def test_a_plan_is_reduced_to_what_changes() -> None:
         ]
     }
     assert terraform.changes(plan) == {"new": "create", "other": "replace"}
-
-
-def test_destroy_takes_only_containers_of_our_scenarios() -> None:
-    names = ["molecule-jvm-app-x-1", "molecule-mine", "kafka-dev-1", "molecule-kafka-kafka-1"]
-    assert destroy.molecule_containers(names, ["jvm_app", "kafka"]) == [
-        "molecule-jvm-app-x-1",
-        "molecule-kafka-kafka-1",
-    ]
 
 
 @pytest.mark.parametrize("purge", [False, True])

@@ -70,7 +70,7 @@ def test_a_good_topology_is_read() -> None:
         ("nodes.DB", GOOD["nodes"]["db-1"], "nodes.DB: a node's name must be lower-case"),
         ("nodes", {}, "nodes: must name at least one node"),
         ("nodes", None, "nodes: must be a mapping, not empty"),
-        ("provider", "aws", "provider: must be one of hetzner, lab, libvirt, not 'aws'"),
+        ("provider", "aws", "provider: must be one of lab, libvirt, openstack, not 'aws'"),
         ("domain", "Lab..x", "domain: must be labels"),
         ("network", ..., "network: is missing; the provider lab needs"),
         ("network.cidr", "10.0.0.1/24", "network.cidr: must be an IPv4 network"),
@@ -101,13 +101,25 @@ def test_all_mistakes_are_told_at_once() -> None:
 
 
 def test_a_cloud_fills_in_addresses_that_the_file_leaves_open() -> None:
-    data = changed("provider", "hetzner")
+    data = changed("provider", "openstack") | {"operator_sources": ["192.0.2.0/24"]}
     del data["network"], data["nodes"]["db-1"]["address"]
     topology = parse_topology(data)
     assert topology.nodes["db-1"].address is None
     filled = topology.with_addresses({"db-1": "192.0.2.7", "kafka-1": "192.0.2.8"})
     assert filled.nodes["db-1"].address == "192.0.2.7"
     assert filled.nodes["kafka-1"].address == "10.0.0.11"
+
+
+@pytest.mark.parametrize(("provider", "sources"), [("lab", ("10.0.0.1",)), ("libvirt", ("10.0.0.1",))])
+def test_on_this_machine_the_operator_comes_through_the_gateway(
+    provider: str, sources: tuple[str, ...]
+) -> None:
+    assert parse_topology(changed("provider", provider)).operator_sources == sources
+
+
+def test_a_cloud_must_be_told_where_the_operator_is() -> None:
+    with pytest.raises(InvalidInputError, match=r"^operator_sources: is missing; with openstack, name"):
+        parse_topology(changed("provider", "openstack"))
 
 
 @pytest.mark.parametrize(

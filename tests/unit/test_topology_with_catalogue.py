@@ -13,11 +13,15 @@ from millrace.model import validation
 from millrace.model.catalogue import parse_catalogue
 from millrace.model.current import current_environment
 from millrace.model.topology import Topology, parse_topology
-from millrace.model.validation import check_memory, check_replication, check_together, load_environment
+from millrace.model.validation import check_memory, check_together, load_environment
 from millrace.yamlio import InvalidInputError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+# Where nodes need no addresses.
+CLOUD = {"provider": "openstack", "domain": "x.internal", "operator_sources": ["192.0.2.0/24"]}
 
 
 def topology(**groups: list[str]) -> Topology:
@@ -26,7 +30,7 @@ def topology(**groups: list[str]) -> Topology:
         name.replace("_", "-"): {"groups": of, "cores": 1, "memory": 512, "disk": 4}
         for name, of in groups.items()
     }
-    return parse_topology({"environment": "x", "provider": "hetzner", "domain": "x.internal", "nodes": nodes})
+    return parse_topology({**CLOUD, "environment": "x", "nodes": nodes})
 
 
 def service(group: str, number: int, protocol: str = "tcp") -> dict[str, Any]:
@@ -64,11 +68,10 @@ def test_an_optional_service_is_there_once_a_node_is_in_its_group(tmp_path: Path
     catalogue = {"services": {"a": service("a", 1), "b": {**service("b", 2), "optional": True}}}
     write_catalogue(tmp_path, yaml.safe_dump(catalogue))
     node = {"cores": 1, "memory": 512, "disk": 4}
-    rest = {"provider": "hetzner", "domain": "x.internal"}
     for groups in (["a"], ["a", "b"]):
         path = tmp_path / "-".join(groups) / "topology.yml"
         path.parent.mkdir()
-        content = {"environment": path.parent.name, "nodes": {"n-1": {"groups": groups, **node}}, **rest}
+        content = {"environment": path.parent.name, "nodes": {"n-1": {"groups": groups, **node}}, **CLOUD}
         path.write_text(yaml.safe_dump(content))
         loaded = load_environment(path, tmp_path)
         assert list(loaded.catalogue.services) == groups
@@ -92,40 +95,11 @@ def test_ports_collide_only_on_the_same_node_and_protocol() -> None:
     assert "taken by ssh.main on the node n-1" in found_everywhere
 
 
-def test_a_replication_factor_above_the_brokers() -> None:
-    nodes = topology(n_1=["kafka"])
-    assert check_replication(nodes, {"here": 1}) == []
-    assert check_replication(nodes, {"here": 3}) == [
-        "here: 3 is more than the 1 brokers in the topology; use at most 1"
-    ]
-
-
 def test_more_memory_than_the_machine_has() -> None:
     nodes = topology(n_1=["a"], n_2=["a"])
     assert check_memory(nodes, 1024) == []
     (told,) = check_memory(nodes, 1023)
     assert told.startswith("nodes: their memory adds up to 1024 MiB, but this machine has 1023 MiB")
-
-
-def test_replication_factors_are_found_wherever_group_vars_set_them(tmp_path: Path) -> None:
-    (tmp_path / "kafka.yml").write_text(
-        yaml.safe_dump(
-            {
-                "kafka_replication_factor": 3,
-                "kafka_topics": [{"name": "a", "replication_factor": 5}],
-                "kafka_config": {"offsets.topic.replication.factor": 7},
-            }
-        )
-    )
-    (tmp_path / "later").mkdir()
-    (tmp_path / "later" / "kafka.yml").write_text("kafka_replication_factor: 1\nother: '{{ x }}'\n")
-    folders = [tmp_path, tmp_path / "later"]
-    found = {key.split(": ")[1]: factor for key, factor in validation.replication_factors(folders).items()}
-    assert found == {
-        "kafka_replication_factor": 1,
-        "kafka_topics[0].replication_factor": 5,
-        "kafka_config.offsets.topic.replication.factor": 7,
-    }
 
 
 def test_problems_of_both_files_are_told_together(tmp_path: Path) -> None:
@@ -151,7 +125,8 @@ def test_problems_of_both_files_are_told_together(tmp_path: Path) -> None:
 def test_every_environment_in_the_repository_is_valid(env: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert validation.named_environment(env).topology.environment == env
     assert validation.validate("nowhere") == 1
-    assert f"there is no environment 'nowhere'; there are: {env}" in capsys.readouterr().err
+    known = ", ".join(paths.environments())
+    assert f"there is no environment 'nowhere'; there are: {known}" in capsys.readouterr().err
 
 
 def test_the_current_environment_is_the_one_of_env(monkeypatch: pytest.MonkeyPatch) -> None:

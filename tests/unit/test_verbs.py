@@ -14,11 +14,14 @@ import pytest
 from millrace import cli, console, paths
 from millrace.access import remote, sql, ssh
 from millrace.console import CommandError, MillraceError, Phases
+from millrace.model.catalogue import Catalogue
 from millrace.model.topology import Network, Node, Topology
+from millrace.model.validation import Environment
 from millrace.providers.lab import image, incus
 from millrace.providers.lab import nodes as lab
 from millrace.providers.lab.incus import Instance
-from millrace.verbs import durations, everyday, phases, scenarios, status
+from millrace.providers.lab.provider import Lab
+from millrace.verbs import durations, everyday, nodes, phases, scenarios, status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,10 +59,13 @@ def instance(name: str, state: str = "Running", owner: str = "me") -> Instance:
 def environment(monkeypatch: pytest.MonkeyPatch, folder: Path, daemon: Daemon) -> None:
     """Make a lab of the nodes a and b whose owner is `me`."""
     network = Network(IPv4Network("10.77.0.0/24"), IPv4Address("10.77.0.1"), "millrace0")
-    nodes = {name: Node(name, ("kafka",), "10.77.0.11", 1, 512, 4) for name in ("a", "b")}
-    topology = Topology("lab", "lab", "lab.example", network, (), nodes)
+    listed = {name: Node(name, ("kafka",), "10.77.0.11", 1, 512, 4) for name in ("a", "b")}
+    topology = Topology("lab", "lab", "lab.example", network, (), listed)
     (folder / "owner-id").write_text("me\n", encoding="utf-8")
-    monkeypatch.setattr(lab, "open_environment", lambda: ("lab", topology, folder))
+    loaded = Environment(topology, Catalogue({}))
+    monkeypatch.setattr(nodes, "current_environment", lambda: loaded)
+    monkeypatch.setattr(nodes, "provider_of", lambda _: Lab(topology, folder))
+    monkeypatch.setattr(lab, "require_daemon", lambda: None)
     monkeypatch.setattr(incus, "instances", daemon.instances)
     monkeypatch.setattr(incus, "incus", daemon.incus)
     monkeypatch.setattr(ssh, "wait_reachable", lambda *_: None)
@@ -70,7 +76,7 @@ def test_down_stops_our_own_nodes_and_names_the_others(
 ) -> None:
     daemon = Daemon(instance("a"), instance("b", "Stopped"), instance("c", owner="you"))
     environment(monkeypatch, tmp_path, daemon)
-    assert lab.down_main([]) == 0
+    assert nodes.down_main([]) == 0
     assert daemon.commands == [("stop", "--project", "millrace-lab", "--timeout", "120", "a")]
     said = capsys.readouterr().out
     assert "of another owner and left alone: c" in said
@@ -86,7 +92,7 @@ def test_down_does_not_call_stopped_what_is_not_there(
 ) -> None:
     daemon = Daemon(*instances)
     environment(monkeypatch, tmp_path, daemon)
-    assert lab.down_main([]) == 0
+    assert nodes.down_main([]) == 0
     assert daemon.commands == []
     said = capsys.readouterr().out
     assert "lab has no nodes to stop" in said
@@ -96,7 +102,7 @@ def test_down_does_not_call_stopped_what_is_not_there(
 def test_start_resumes_and_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     daemon = Daemon(instance("a", "Frozen"), instance("b", "Stopped"))
     environment(monkeypatch, tmp_path, daemon)
-    assert lab.start_main([]) == 0
+    assert nodes.start_main([]) == 0
     assert [command[0] for command in daemon.commands] == ["resume", "file", "start"]
     assert [command[-1] for command in daemon.commands] == ["a", f"b{image.NETWORK_FILE}", "b"]
 
@@ -114,7 +120,7 @@ def test_start_says_at_once_what_it_cannot_start(
     daemon = Daemon(*instances)
     environment(monkeypatch, tmp_path, daemon)
     with pytest.raises(MillraceError, match=told):
-        lab.start_main([])
+        nodes.start_main([])
     assert daemon.commands == []
 
 
@@ -145,7 +151,12 @@ def called_by(monkeypatch: pytest.MonkeyPatch, verb: Callable[[Phases], None]) -
 
     def streamed(command: Sequence[str | Path], **_: object) -> None:
         words = [str(word) for word in command]
-        called.append("bootstrap" if "millrace.machine.bootstrap" in words else words[-1].rpartition("/")[2])
+        if "millrace.machine.bootstrap" in words:
+            called.append("bootstrap")
+        elif words[-1] == "--disposable":
+            called.append("disposable")
+        else:
+            called.append(words[-1].rpartition("/")[2])
 
     monkeypatch.setattr(phases, "stream_checked", streamed)
     measured = Phases()
@@ -155,7 +166,7 @@ def called_by(monkeypatch: pytest.MonkeyPatch, verb: Callable[[Phases], None]) -
 
 def test_the_machine_is_prepared_before_the_checks_and_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
     called, names = called_by(monkeypatch, phases.test)
-    assert called[:4] == ["bootstrap", "tools", "validate", "check"]
+    assert called[:5] == ["bootstrap", "tools", "validate", "disposable", "check"]
     assert [called.count(name) for name in ("tools", "validate", "check", "provision", "smoke")] == [1] * 5
     # The second time is that of the second run, which must change nothing.
     assert called.count("bootstrap") == 2

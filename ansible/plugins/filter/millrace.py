@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ansible.errors import AnsibleFilterError
 
 from millrace.model.catalogue import allowed_flows, parse_catalogue
+from millrace.model.replication import kafka_in_sync
 from millrace.model.settings import merge, to_properties
 from millrace.yamlio import InvalidInputError
 
@@ -23,6 +24,7 @@ description:
   - C(defaults | millrace_merge(features, extras)) gives one sorted mapping; later ones win, null removes.
   - C(accounts | millrace_passwords(millrace_secrets)) gives accounts, each C({name, secret}), their passwords
     in place of the secret's name.
+  - C(factor | millrace_in_sync) gives how many of so many copies must have a message before it counts.
   - C(settings | to_properties(style)) renders it, C(style) being C(java), C(spark),
     C(postgresql) or C(hadoop).
 """
@@ -98,6 +100,7 @@ class FilterModule:
         """Return the filters by their names in templates."""
         return {
             "millrace_flows": millrace_flows,
+            "millrace_in_sync": kafka_in_sync,
             "millrace_merge": millrace_merge,
             "millrace_passwords": passwords,
             "to_properties": properties,

@@ -11,7 +11,9 @@ from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
 
 from millrace import paths
+from millrace.model import replication
 from millrace.model.joined import TESTS
+from millrace.model.login import USER
 from millrace.model.validation import load_environment, replication_problems
 from millrace.yamlio import InvalidInputError, load_yaml
 
@@ -36,7 +38,6 @@ description:
     state directory) and the variables of ansible/defaults; those of inventories/<env>/group_vars win.
 """
 
-USER = "millrace"
 # The group of all nodes that run something of an application.
 APPLICATIONS = "applications"
 
@@ -81,8 +82,9 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has 
             "millrace_cache_dir": str(paths.cache_dir()),
             "millrace_secrets": self._secrets(state / "vault.yml"),
         }
-        # An environment's own group_vars win over both.
-        for key, value in {**self._defaults(root / "ansible" / "defaults"), **shared}.items():
+        # An environment's own group_vars win over all of them.
+        defaults = replication.defaults(topology) | self._defaults(root / "ansible" / "defaults")
+        for key, value in {**defaults, **shared}.items():
             inventory.set_variable("all", key, value)
         for group in sorted(environment.catalogue.groups):
             inventory.add_group(group)

@@ -1,4 +1,4 @@
-# The environment "lab": every node of the topology as an Incus container on this machine.
+# Every environment with `provider: lab`: each node of its topology as an Incus container on this machine.
 
 locals {
   topology = yamldecode(file(var.topology))

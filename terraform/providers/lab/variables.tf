@@ -1,7 +1,6 @@
 variable "topology" {
   description = "Path of the environment's topology.yml, the only list of nodes."
   type        = string
-  default     = "../../../inventories/lab/topology.yml"
   nullable    = false
 
   validation {

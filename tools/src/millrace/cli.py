@@ -31,19 +31,19 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "locks": ("millrace.artifacts.locks:main", "renew the locks of jars and packages from versions.yml"),
     "bootstrap": (
         "millrace.machine.bootstrap:main",
-        "prepare this machine: packages, Incus daemon, bridge, storage",
+        "prepare this machine for the environment",
     ),
     "image": (
-        "millrace.providers.lab.nodes:image_main",
-        "make the base image of the lab's nodes where it is missing",
+        "millrace.verbs.nodes:image_main",
+        "make the image of the nodes where it is missing",
     ),
     "provision": (
-        "millrace.providers.lab.nodes:provision_main",
+        "millrace.verbs.nodes:provision_main",
         "make the nodes, or bring them in line with the topology",
     ),
-    "ssh": ("millrace.providers.lab.nodes:ssh_main", "open a shell on a node, or run a command there"),
-    "down": ("millrace.providers.lab.nodes:down_main", "stop the nodes and keep their data"),
-    "start": ("millrace.providers.lab.nodes:start_main", "start the nodes again"),
+    "ssh": ("millrace.verbs.nodes:ssh_main", "open a shell on a node, or run a command there"),
+    "down": ("millrace.verbs.nodes:down_main", "stop the nodes and keep their data"),
+    "start": ("millrace.verbs.nodes:start_main", "start the nodes again"),
     "status": (
         "millrace.verbs.status:main",
         "nodes, services, readings a second, lag, rows, anomalies, rejects",
@@ -70,8 +70,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "second-run": ("millrace.verbs.idempotence:main", "provision and deploy again; fail if anything changes"),
     "destroy": (
-        "millrace.providers.lab.destroy:destroy_main",
-        "remove the nodes, the network and what else is ours",
+        "millrace.verbs.destroy:destroy_main",
+        "say what goes, ask, and remove the nodes, the network and what else is ours",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Prepare this machine for the lab: look first, say what would change, ask, then change it.
+"""Prepare this machine for an environment: look first, say what would change, ask, then change it.
 
 Standard library only: this runs with the system's Python, before the tool environment exists.
 """
@@ -25,32 +25,29 @@ from millrace.machine.findings import (
     Facts,
     Wanted,
     needs_backports,
+    places,
     plan,
     problems,
     taken_ports,
     wanted_by,
 )
-from millrace.paths import cache_dir, environment, repo_root, wrong_environment
+from millrace.model.neighbours import conflicts
+from millrace.paths import cache_dir, environment, environments, repo_root, wrong_environment
 from millrace.providers import terraform
 from millrace.providers.lab import daemon, incus
+from millrace.providers.lab.needs import KEYRING
 
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+# What every environment needs; its provider adds what it needs (providers/needs.py).
 # package -> what shows that the machine has it already, however it was installed: a program or a path
 TOOL_PACKAGES = {"python3-venv": "module:ensurepip"}
 PACKAGES = {
     **TOOL_PACKAGES,
     "ca-certificates": "/etc/ssl/certs/ca-certificates.crt",
-    "debian-archive-keyring": KEYRING,
     "default-jre-headless": "java",
-    "dnsmasq-base": "dnsmasq",
     "git": "git",
-    "incus": "incus",
     "maven": "mvn",
-    "mmdebstrap": "mmdebstrap",
-    "nftables": "nft",
     "openssh-client": "ssh",
     "rsync": "rsync",
-    "uidmap": "newuidmap",
     "zstd": "zstd",
 }
 
@@ -92,7 +89,8 @@ def look(wanted: Wanted) -> Facts:
     sources = system.read_apt_sources()
     release = system.read_os_release()
     privileged = _privileged()
-    missing = tuple(package for package, evidence in PACKAGES.items() if not _has(evidence))
+    packages = {**PACKAGES, **wanted.needs.packages}
+    missing = tuple(package for package in sorted(packages) if not _has(packages[package]))
     runs = "incus" not in missing and privileged and incus.running()
     name = wanted.bridge.name
     home = incus.directory()
@@ -214,6 +212,10 @@ def change(facts: Facts, wanted: Wanted) -> None:
     daemon.set_up(wanted.bridge)
 
 
+def _topology(env: str) -> str:
+    return (repo_root() / "inventories" / env / "topology.yml").read_text(encoding="utf-8")
+
+
 def _agreed(changes: list[str], needs: str) -> None:
     say("This changes on the machine:")
     for line in changes:
@@ -231,11 +233,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.tools:
         return _tools()
-    wanted = wanted_by(
-        (repo_root() / "inventories" / environment() / "topology.yml").read_text(encoding="utf-8")
-    )
+    texts = {name: _topology(name) for name in environments()}
+    wanted = wanted_by(texts.pop(environment()))
     facts = look(wanted)
-    obstacles = problems(facts, wanted)
+    obstacles = problems(facts, wanted) + conflicts(wanted.place, places(texts))
     if obstacles:
         raise MillraceError("nothing was changed, because\n  - " + "\n  - ".join(obstacles))
     changes = plan(facts, wanted)

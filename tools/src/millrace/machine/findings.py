@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from millrace.console import MillraceError
+from millrace.model.neighbours import Place
 from millrace.providers import terraform
+from millrace.providers.interface import Needs
 from millrace.providers.lab import daemon, incus
+from millrace.providers.needs import needs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,10 +44,16 @@ KERNEL_LIMITS = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the topology asks of the machine; memory in MiB."""
+    """What the topology and its provider ask of the machine; memory in MiB."""
 
     bridge: daemon.Bridge
     memory: int
+    needs: Needs = field(default_factory=lambda: Needs({}))
+
+    @property
+    def place(self) -> Place:
+        """What must not be another environment's."""
+        return Place(self.bridge.name, IPv4Network(self.bridge.cidr))
 
 
 @dataclass(frozen=True)
@@ -70,20 +81,38 @@ class Facts:
 
 
 def wanted_by(topology: str) -> Wanted:
-    """Read bridge, addresses and memory from a topology's text.
+    """Read provider, bridge, addresses and memory from a topology's text.
 
     With regular expressions, because PyYAML isn't there yet; the tools validate the file properly afterwards.
+    Raises MillraceError for a provider that is not there.
     """
     text = re.sub(r"#.*", "", topology)
-    found = {
-        key: re.search(rf"^\s+{key}:\s*(\S+)", text, re.MULTILINE) for key in ("bridge", "cidr", "gateway")
-    }
-    values = {key: match[1].strip("\"'") for key, match in found.items() if match}
-    if len(values) < len(found):
-        msg = f"the topology lacks network.{', network.'.join(sorted(found.keys() - values.keys()))}"
+    needs = needs_of(_setting(text, r"^provider"))
+    found = {key: _setting(text, rf"^\s+{key}") for key in ("bridge", "cidr", "gateway")}
+    missing = sorted(key for key, value in found.items() if not value)
+    if missing:
+        msg = f"the topology lacks network.{', network.'.join(missing)}"
         raise MillraceError(msg)
     memory = sum(int(number) for number in re.findall(r"\bmemory:\s*(\d+)", text))
-    return Wanted(daemon.Bridge(values["bridge"], values["cidr"], values["gateway"]), memory)
+    return Wanted(daemon.Bridge(found["bridge"], found["cidr"], found["gateway"]), memory, needs)
+
+
+def _setting(text: str, key: str) -> str:
+    match = re.search(rf"{key}:\s*(\S+)", text, re.MULTILINE)
+    return match[1].strip("\"'") if match else ""
+
+
+def places(topologies: Mapping[str, str]) -> dict[str, Place]:
+    """Return what each environment takes of this machine's network, from its topology's text.
+
+    Those are left out that take nothing (another provider) or whose file says too little: it is no obstacle
+    here, and `make validate` tells of it there.
+    """
+    found = {}
+    for env, text in topologies.items():
+        with contextlib.suppress(MillraceError, ValueError):
+            found[env] = wanted_by(text).place
+    return found
 
 
 def taken_ports(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from millrace.console import MillraceError
-from millrace.model.validation import Environment, named_environment
+from millrace.model.validation import Environment, disposable_problems, named_environment
 from millrace.paths import environment
 from millrace.yamlio import InvalidInputError
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from millrace.model.catalogue import Service
+    from millrace.model.topology import Topology
 
 
 def current_environment() -> Environment:
@@ -21,6 +22,12 @@ def current_environment() -> Environment:
         return named_environment(environment())
     except InvalidInputError as error:
         raise MillraceError("\n".join(error.problems)) from error
+
+
+def require_disposable(topology: Topology) -> None:
+    """Raise MillraceError with one line where tests must keep away because a node is not disposable."""
+    for problem in disposable_problems(topology):
+        raise MillraceError(problem)
 
 
 def choose(kind: str, name: str, known: Iterable[str]) -> str:

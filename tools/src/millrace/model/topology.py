@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
+from millrace.model.providers import CLOUDS, PROVIDERS
 from millrace.yamlio import Reader, load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-PROVIDERS = ("hetzner", "lab", "libvirt")
 _LABEL = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _MAX_CORES = 1024
 _MAX_MEMORY = 16 * 1024 * 1024
@@ -64,7 +64,12 @@ class Topology:
     @property
     def disposable(self) -> bool:
         """Whether tests may do with every node what they like."""
-        return all(node.disposable for node in self.nodes.values())
+        return not self.lasting
+
+    @property
+    def lasting(self) -> list[str]:
+        """The names of the nodes that are not disposable: what they hold must survive all tests."""
+        return [node.name for node in self.nodes.values() if not node.disposable]
 
     def members(self, group: str) -> list[Node]:
         """Return the nodes of a group; `all` is every node."""
@@ -108,7 +113,10 @@ def read_topology(data: object, reader: Reader) -> Topology:
     _check_addresses(reader, nodes, network)
     for name in sorted(nodes.keys() & {group for node in nodes.values() for group in node.groups}):
         reader.add(f"nodes.{name}", "is also the name of a group; give the node another name")
-    gateway = () if network is None else (str(network.gateway),)
+    # Nobody comes through a cloud's gateway: who may use SSH must be named before it is closed to all else.
+    if provider in CLOUDS and "operator_sources" not in top:
+        reader.add("operator_sources", f"is missing; with {provider}, name the addresses that SSH comes from")
+    gateway = () if network is None or provider in CLOUDS else (str(network.gateway),)
     return Topology(
         environment=_label(reader, top, "environment"),
         provider=provider,
@@ -185,8 +193,7 @@ def _node(reader: Reader, name: str, value: object, provider: str) -> Node:
             where, "a node's name must be lower-case letters, digits and hyphens, beginning with a letter"
         )
     required = ["groups", "cores", "memory", "disk"]
-    # A cloud assigns addresses; everywhere else the topology does.
-    given, free = (["address"], []) if provider in {"lab", "libvirt"} else ([], ["address"])
+    given, free = ([], ["address"]) if provider in CLOUDS else (["address"], [])
     fields = reader.fields(value, where, [*required, *given], [*free, "disposable"])
     groups = reader.texts(fields, "groups", where)
     if fields.get("groups") == []:

@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace import paths
+from millrace.model import replication
 from millrace.model.applications import Application, load_applications
 from millrace.model.catalogue import Catalogue, read_catalogue
 from millrace.model.joined import collisions, join
+from millrace.model.neighbours import Place, conflicts
+from millrace.model.providers import CLOUDS, unimplemented
 from millrace.model.secrets import platform_kinds
 from millrace.model.topology import Topology, read_topology
 from millrace.yamlio import InvalidInputError, Reader, load_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
 CONTROLLERS = "kafka"
-REPLICATION_KEY = "replication_factor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,14 @@ def load_environment(topology_path: Path, root: Path | None = None) -> Environme
 
 
 def named_environment(env: str) -> Environment:
-    """Load an environment of this clone by its name. Raises InvalidInputError, also where there is none."""
+    """Load an environment of this clone by its name, whose provider is there. Raises InvalidInputError."""
     known = paths.environments()
     if env not in known:
         raise InvalidInputError([f"ENV: there is no environment {env!r}; there are: {', '.join(known)}"])
-    return load_environment(paths.repo_root() / "inventories" / env / "topology.yml")
+    loaded = load_environment(paths.repo_root() / "inventories" / env / "topology.yml")
+    if refused := unimplemented(loaded.topology.provider):
+        raise InvalidInputError([refused])
+    return loaded
 
 
 def check_together(topology: Topology, catalogue: Catalogue) -> list[str]:
@@ -124,16 +129,6 @@ def _port_collisions(topology: Topology, catalogue: Catalogue) -> Iterator[str]:
                         )
 
 
-def check_replication(topology: Topology, factors: dict[str, int]) -> list[str]:
-    """Return a problem for each replication factor (by the place that sets it) above the brokers' number."""
-    brokers = len(topology.members(CONTROLLERS))
-    return [
-        f"{where}: {factor} is more than the {brokers} brokers in the topology; use at most {brokers}"
-        for where, factor in factors.items()
-        if brokers and factor > brokers
-    ]
-
-
 def check_memory(topology: Topology, available: int) -> list[str]:
     """Return a problem if the nodes together have more memory than `available` MiB."""
     if topology.memory <= available:
@@ -143,33 +138,6 @@ def check_memory(topology: Topology, available: int) -> list[str]:
         " lower nodes.*.memory or remove nodes"
     )
     return [message]
-
-
-def replication_factors(folders: Sequence[Path]) -> dict[str, int]:
-    """Find replication factors in folders of variables: numbers under keys that end in `replication_factor`.
-
-    The last folder that sets a variable wins. Returns them by `file: key.path`, without those that are
-    templates. Raises InvalidInputError for a file that isn't valid YAML.
-    """
-    found: dict[str, tuple[Path, int]] = {}
-    for folder in folders:
-        for path in sorted(folder.rglob("*.yml")):
-            found |= {where: (path, factor) for where, factor in _factors(load_yaml(path), "")}
-    return {f"{path}: {where}": factor for where, (path, factor) in found.items()}
-
-
-def _factors(value: object, where: str) -> Iterator[tuple[str, int]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            below = f"{where}.{key}" if where else str(key)
-            # Both spellings: Ansible variables and Kafka's own settings.
-            if str(key).replace(".", "_").endswith(REPLICATION_KEY) and isinstance(item, int):
-                yield below, item
-            else:
-                yield from _factors(item, below)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _factors(item, f"{where}[{index}]")
 
 
 def machine_memory() -> int:
@@ -183,46 +151,92 @@ def machine_memory() -> int:
 
 
 def replication_problems(topology: Topology, inventory: Path) -> list[str]:
-    """Return a problem for each replication factor above the brokers' number that the variables set.
+    """Return a problem for each number of copies that the variables set and the nodes cannot hold.
 
     `inventory` is the environment's folder. Raises InvalidInputError for a file that isn't valid YAML.
     """
     root = paths.repo_root()
     # In the order in which Ansible lets them win.
-    places = [
-        root / "roles/kafka/defaults",
-        inventory / "group_vars",
-        root / "ansible" / "defaults",
-    ]
-    return check_replication(topology, replication_factors(places))
+    places = [root / "ansible" / "defaults", inventory / "group_vars"]
+    return replication.problems(topology, replication.settings_in(places))
+
+
+def neighbour_problems(topology: Topology, inventories: Path) -> list[str]:
+    """Return a problem for each other environment in `inventories` that has the same bridge or addresses.
+
+    Only those count that are made on this machine, and of which enough can be read: their own `make validate`
+    tells what is wrong with the rest.
+    """
+    own = _place(topology)
+    if own is None:
+        return []
+    others = {}
+    for path in sorted(inventories.glob("*/topology.yml")):
+        env = path.parent.name
+        if env == topology.environment:
+            continue
+        try:
+            place = _place(read_topology(load_yaml(path), Reader()))
+        except InvalidInputError:
+            continue
+        if place is not None:
+            others[env] = place
+    return conflicts(own, others)
+
+
+def _place(topology: Topology) -> Place | None:
+    network = topology.network
+    if topology.provider in CLOUDS or network is None or network.bridge is None:
+        return None
+    return Place(network.bridge, network.cidr)
 
 
 def problems_of(env: str) -> list[str]:
     """Return everything that is wrong with an environment's topology, catalogue and replication factors."""
     try:
         topology = named_environment(env).topology
-        problems = replication_problems(topology, paths.repo_root() / "inventories" / env)
+        inventories = paths.repo_root() / "inventories"
+        problems = replication_problems(topology, inventories / env)
+        problems += neighbour_problems(topology, inventories)
     except InvalidInputError as error:
         return list(error.problems)
-    if topology.provider != "hetzner":
+    if topology.provider not in CLOUDS:
         problems += check_memory(topology, machine_memory())
     return problems
 
 
-def validate(env: str) -> int:
-    """Print the problems of an environment, one a line, to stderr; return 1 if there are any, else 0."""
+def validate(env: str, *, disposable: bool = False) -> int:
+    """Print the problems of an environment, one a line, to stderr; return 1 if there are any, else 0.
+
+    With ``disposable``, a node that tests must not strike is a problem too.
+    """
     problems = problems_of(env)
+    if disposable and not problems:
+        problems += disposable_problems(named_environment(env).topology)
     for problem in problems:
         sys.stderr.write(f"{problem}\n")
     return 1 if problems else 0
+
+
+def disposable_problems(topology: Topology) -> list[str]:
+    """Return a problem where a node is not disposable, so that tests must keep away."""
+    if not topology.lasting:
+        return []
+    message = (
+        f"tests kill nodes and delete data, and in inventories/{topology.environment}/topology.yml these are"
+        f" not `disposable: true`: {', '.join(topology.lasting)}"
+    )
+    return [message]
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run `millrace validate`."""
     parser = argparse.ArgumentParser(prog="millrace validate", description="Check topology and catalogue.")
     parser.add_argument("--env", default=paths.environment(), help="the environment (default: %(default)s)")
-    env = parser.parse_args(argv).env
-    status = validate(env)
+    parser.add_argument("--disposable", action="store_true", help="also refuse a node that is not disposable")
+    args = parser.parse_args(argv)
+    env = args.env
+    status = validate(env, disposable=args.disposable)
     if status == 0:
         sys.stdout.write(f"topology and catalogue of {env}: valid\n")
     return status

@@ -162,9 +162,10 @@ def changes(plan: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def for_environment(env: str) -> Terraform:
-    """Return Terraform for an environment, or say what to install."""
-    return Terraform(required(), repo_root() / "terraform" / "providers" / env, state_dir(env) / "terraform")
+def for_environment(env: str, provider: str) -> Terraform:
+    """Return Terraform for an environment, with the root of its provider, or say what to install."""
+    root = repo_root() / "terraform" / "providers" / provider
+    return Terraform(required(), root, state_dir(env) / "terraform")
 
 
 def main() -> int:

@@ -108,6 +108,7 @@ def restart_main(argv: list[str]) -> NoReturn:
 
 def diff_main(_argv: list[str]) -> NoReturn:
     """Show what a deploy (with the same LIMIT= and TAGS=) would change, and change nothing."""
+    current_environment()
     os.chdir(repo_root())
     remote.become([*deploy_command(), "--check", "--diff"])
 

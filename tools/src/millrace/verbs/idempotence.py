@@ -8,7 +8,7 @@ from millrace.access import remote
 from millrace.console import MillraceError, say, stream_captured
 from millrace.model.current import current_environment
 from millrace.paths import repo_root
-from millrace.providers.lab import nodes as lab
+from millrace.verbs.nodes import provision
 from millrace.verbs.phases import deploy_command
 
 PROPERTIES = ("Id", "ActiveState", "MainPID", "InvocationID")
@@ -64,7 +64,7 @@ def differences(before: dict[tuple[str, str], str], after: dict[tuple[str, str],
 def main(_argv: list[str]) -> int:
     """Provision and deploy once more and fail with a list of everything that changed."""
     before = processes()
-    found = ["make provision changed the nodes"] if lab.provision() else []
+    found = ["make provision changed the nodes"] if provision(current_environment().topology) else []
     hosts = recap(stream_captured(deploy_command(), cwd=repo_root()))
     if not hosts:
         found.append("the deploy printed no recap")

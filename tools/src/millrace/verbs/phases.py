@@ -77,7 +77,7 @@ def where() -> str:
     env = environment()
     return "\n".join(
         (
-            f"  nodes      make status; make ssh NODE=kafka-1; ssh -F {state_dir() / 'ssh_config'} kafka-1",
+            f"  nodes      make status; make ssh NODE=<name>; ssh -F {state_dir() / 'ssh_config'} <name>",
             f"  state      {state_dir()} (SSH key, vault, certificates, Terraform's state)",
             f"  caches     {cache_dir()} (image, downloads)",
             f"  inventory  inventories/{env}/topology.yml and ansible/catalogue.yml",
@@ -90,6 +90,7 @@ def test(phases: Phases) -> None:
     """All tests: without nodes, then of a lab that a second run must leave as it is."""
     # The checks' tools need packages too: asked for here, where it is seen, and on a machine that will do.
     _prepare(phases)
+    _millrace("validate", "--disposable")
     with phases.phase("check"):
         # Two of its parts at a time, each part's output in one piece.
         stream_checked(["make", "--no-print-directory", "-j2", "--output-sync=target", "check"], cwd=ROOT)
@@ -122,6 +123,7 @@ def molecule(phases: Phases) -> None:
         with phases.phase("scenarios"):
             outcomes = scenarios.run(roles, jobs)
     finally:
+        scenarios.clear(roles)
         # Also a lab of which `down` stopped a part only.
         if pause:
             _millrace("start")

@@ -64,6 +64,20 @@ def at_once() -> int:
     return int(wanted)
 
 
+def containers(names: Sequence[str], roles: Sequence[str]) -> list[str]:
+    """Return those of the default project's containers that the roles' scenarios make."""
+    prefixes = tuple(f"molecule-{role.replace('_', '-')}-" for role in roles)
+    return sorted(name for name in names if name.startswith(prefixes))
+
+
+def clear(roles: Sequence[str]) -> None:
+    """Remove what the roles' scenarios left, where one was broken off before its own end."""
+    left = containers([instance.name for instance in incus.instances("default")], roles)
+    if left:
+        say(f"removing what a scenario left: {', '.join(left)}")
+        incus.incus("delete", "--force", "--project", "default", *left)
+
+
 def _scenario(role: str, *, alone: bool) -> Outcome:
     """Run a role's scenario: alone with its output as it is, beside others with the role before each line."""
     start = time.monotonic()

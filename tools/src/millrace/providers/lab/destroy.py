@@ -1,33 +1,50 @@
-"""Remove a lab: nodes, molecule's containers, project, bridge, storage pool, and the daemon if it is ours."""
+"""Remove a lab's nodes, project and bridge; the storage pool and the daemon if nothing else uses them."""
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
-from millrace.console import flag, say
-from millrace.model.current import current_environment
-from millrace.paths import environment, repo_root, state_dir, state_root, vault_password_file
+from millrace.console import say
 from millrace.providers import terraform
 from millrace.providers.lab import daemon, incus
-from millrace.providers.lab.nodes import owner_id
+from millrace.providers.lab.nodes import bridge_of, owner_id
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What is a secret of the environment or opens its nodes stays for the next lab, unless PURGE=1.
-REMAKEABLE = ("known_hosts", "ssh_config")
+    from millrace.model.topology import Topology
 
 
-def molecule_containers(names: list[str], roles: list[str]) -> list[str]:
-    """Return those of the default project's containers that the roles' molecule scenarios made."""
-    prefixes = tuple(f"molecule-{role.replace('_', '-')}-" for role in roles)
-    return sorted(name for name in names if name.startswith(prefixes))
+def losses(topology: Topology, state: Path) -> list[str]:
+    """Return what `destroy` would remove. Starts nothing: of a daemon that is down, the topology tells."""
+    names = set(topology.nodes)
+    project = incus.project_name(topology.environment)
+    if (state / "owner-id").exists() and daemon.binary() is not None and incus.running():
+        owner = owner_id(state)
+        names |= {instance.name for instance in incus.instances(project) if instance.owner == owner}
+    return [
+        f"the nodes {', '.join(sorted(names))} with all their data (Incus project {project})",
+        f"the bridge {bridge_of(topology).name}",
+        f"the storage pool {incus.POOL} and the running Incus daemon, if nothing else uses them",
+    ]
 
 
-def destroy_nodes(project: str, env: str, state: Path) -> bool:
+def destroy(topology: Topology, state: Path) -> None:
+    """Remove what is of the environment, and what no other environment uses."""
+    if daemon.binary() is None:
+        say("there is no Incus on this machine, so there are no nodes")
+        return
+    if not incus.running():
+        say("starting the Incus daemon, which has to remove what is on its disk")
+        daemon.start()
+    if destroy_nodes(topology, state):
+        daemon.take_down(bridge_of(topology))
+
+
+def destroy_nodes(topology: Topology, state: Path) -> bool:
     """Remove the environment's nodes and project; tell whether nothing of another owner kept the project."""
-    tool = terraform.for_environment(env)
+    project = incus.project_name(topology.environment)
+    tool = terraform.for_environment(topology.environment, topology.provider)
     if tool.home.exists():
         tool.init()
         if tool.nodes():
@@ -44,40 +61,3 @@ def destroy_nodes(project: str, env: str, state: Path) -> bool:
     if f"/1.0/projects/{project}" in incus.query("/1.0/projects"):
         incus.incus("project", "delete", project)
     return True
-
-
-def forget(state: Path, *, purge: bool) -> None:
-    """Remove the files that described the nodes, or with ``purge`` all the environment's state."""
-    if purge:
-        shutil.rmtree(state, ignore_errors=True)
-        if not any(path.is_dir() for path in state_root().iterdir()):
-            vault_password_file().unlink(missing_ok=True)
-        return
-    shutil.rmtree(state / "terraform", ignore_errors=True)
-    for name in REMAKEABLE:
-        (state / name).unlink(missing_ok=True)
-
-
-def destroy_main(_argv: list[str]) -> int:
-    """Remove everything of the lab but the caches, and with PURGE=1 its secrets too."""
-    env = environment()
-    network = current_environment().topology.network
-    state = state_dir(env)
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if daemon.binary() is None:
-        say("there is no Incus on this machine, so there are no nodes")
-    else:
-        if not incus.running():
-            say("starting the Incus daemon, which has to remove what is on its disk")
-            daemon.start()
-        alone = destroy_nodes(incus.project_name(env), env, state)
-        roles = [path.name for path in (repo_root() / "roles").iterdir()]
-        left = molecule_containers([instance.name for instance in incus.instances("default")], roles)
-        if left:
-            incus.incus("delete", "--force", "--project", "default", *left)
-        if alone and network is not None and network.bridge is not None:
-            daemon.take_down(daemon.Bridge(network.bridge, str(network.cidr), str(network.gateway)))
-    forget(state, purge=flag("PURGE"))
-    kept = "secrets removed" if flag("PURGE") else f"secrets kept in {state} (PURGE=1 removes them)"
-    say(f"{env} is destroyed; image and downloads kept, {kept}")
-    return 0

@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING
 from millrace.artifacts.model import file_sha256
 from millrace.artifacts.store import checksum_file, verified
 from millrace.console import MillraceError, run, say, stream
+from millrace.model.login import USER
 from millrace.paths import cache_dir
 from millrace.providers.lab import incus
+from millrace.providers.lab.needs import KEYRING
 from millrace.system import debian_mirror, read_apt_sources, read_os_release
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SUITE = "trixie"
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # The one list of what is in the base image.
 PACKAGES = (
     "acl",
@@ -52,7 +53,6 @@ PACKAGES = (
     "udev",
     "zstd",
 )
-USER = "millrace"
 NETWORK_FILE = "/etc/systemd/network/80-eth0.network"
 # The bridge has IPv4 alone. An IPv6 address of eth0's own may be taken for a duplicate right after a restart,
 # and then the boot waits two minutes for it (seen: "dadfailed", and a failed unit).

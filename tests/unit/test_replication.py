@@ -1,0 +1,117 @@
+"""How many copies there are by default, and that validate refuses what a deploy would."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from millrace.model import validation
+from millrace.model.replication import (
+    defaults,
+    hdfs_factor,
+    kafka_factor,
+    kafka_in_sync,
+    problems,
+    settings_in,
+)
+from millrace.model.topology import Node, Topology
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def topology(brokers: int = 3, datanodes: int = 3, workers: int = 0) -> Topology:
+    numbers = {"kafka": brokers, "hdfs_datanodes": datanodes, "spark_workers": workers}
+    nodes = {
+        f"{group}-{number}": Node(f"{group}-{number}", (group,), None, 1, 512, 4)
+        for group, count in numbers.items()
+        for number in range(count)
+    }
+    return Topology("x", "lab", "x.internal", None, (), nodes)
+
+
+def told(nodes: Topology, folder: Path, *layers: dict[str, Any]) -> list[str]:
+    """Write each layer into a folder of its own and return the problems, without the files' folders."""
+    folders = [folder / str(number) for number in range(len(layers))]
+    for path, layer in zip(folders, layers, strict=True):
+        path.mkdir(parents=True)
+        (path / "v.yml").write_text(yaml.safe_dump(layer))
+    return [line.replace(f"{folder}/", "") for line in problems(nodes, settings_in(folders))]
+
+
+@pytest.mark.parametrize(("brokers", "factor", "in_sync"), [(1, 1, 1), (3, 3, 2), (5, 3, 2), (2, 2, 1)])
+def test_copies_in_kafka_follow_the_brokers(brokers: int, factor: int, in_sync: int) -> None:
+    assert kafka_factor(brokers) == factor
+    assert kafka_in_sync(factor) == in_sync
+
+
+def test_defaults_follow_the_nodes_of_each_group() -> None:
+    assert [hdfs_factor(number) for number in (1, 2, 3)] == [1, 2, 2]
+    assert defaults(topology(5, 1, 2)) == {
+        "kafka_replication_factor": 3,
+        "hdfs_replication": 1,
+        "spark_expected_workers": 2,
+    }
+    assert defaults(topology(1, 0, 0)) == {"kafka_replication_factor": 1}
+
+
+def test_what_is_not_set_is_never_wrong(tmp_path: Path) -> None:
+    for nodes in (topology(1, 1), topology(3, 3), topology(0, 0)):
+        assert problems(nodes, settings_in([tmp_path, tmp_path / "nothing"])) == []
+
+
+def test_more_in_sync_copies_than_copies_are_refused(tmp_path: Path) -> None:
+    (found,) = told(topology(), tmp_path, {"kafka_replication_factor": 1, "kafka_min_insync_replicas": 2})
+    where = "0/v.yml: kafka_min_insync_replicas: 2 is more than the 1 copies that"
+    assert found == f"{where} kafka_replication_factor says (0/v.yml); use at most 1"
+
+
+def test_without_a_factor_that_of_the_topology_counts(tmp_path: Path) -> None:
+    (found,) = told(topology(1), tmp_path, {"kafka_min_insync_replicas": 2})
+    assert "the 1 copies that kafka_replication_factor says (default for 1 brokers)" in found
+
+
+@pytest.mark.parametrize(
+    ("variables", "wrong"),
+    [
+        ({"kafka_topics": [{"replication_factor": 2, "config": {"min.insync.replicas": 2}}]}, None),
+        (
+            {"kafka_topics": [{"replication_factor": 1, "config": {"min.insync.replicas": 2}}]},
+            "kafka_topics[0].config.min.insync.replicas",
+        ),
+        ({"kafka_topics": [{"config": {"min.insync.replicas": 3}}]}, None),
+        (
+            {"kafka_extra_config": {"a.log.min.isr": 2, "a.log.replication.factor": 1}},
+            "kafka_extra_config.a.log.min.isr",
+        ),
+        ({"kafka_extra_config": {"a.log.min.isr": 2, "a.log.replication.factor": 2}}, None),
+        ({"kafka_extra_config": {"a.replication.factor": 4}}, "kafka_extra_config.a.replication.factor"),
+        ({"kafka_replication_factor": 0}, "kafka_replication_factor"),
+        ({"hdfs_replication": 4}, "hdfs_replication"),
+        ({"hdfs_replication": 3}, None),
+        ({"platform_hdfs": {"dfs.replication": 4}}, "platform_hdfs.dfs.replication"),
+        ({"hdfs_replication": "{{ templates }}", "other": 9}, None),
+    ],
+)
+def test_each_place_is_held_against_its_own_limit(
+    tmp_path: Path, variables: dict[str, Any], wrong: str | None
+) -> None:
+    found = told(topology(), tmp_path, variables)
+    assert [line.split(": ")[1] for line in found] == ([wrong] if wrong else [])
+
+
+def test_the_last_folder_wins(tmp_path: Path) -> None:
+    assert told(topology(1), tmp_path, {"kafka_replication_factor": 3}, {"kafka_replication_factor": 1}) == []
+    assert len(told(topology(1), tmp_path / "b", {"kafka_replication_factor": 3})) == 1
+
+
+def test_validate_tells_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "kafka.yml").write_text("kafka_min_insync_replicas: 2\n")
+    monkeypatch.setattr("millrace.paths.repo_root", lambda: tmp_path)
+    (line,) = validation.replication_problems(topology(1), tmp_path)
+    assert line.startswith(
+        f"{tmp_path}/group_vars/kafka.yml: kafka_min_insync_replicas: 2 is more than the 1"
+    )

@@ -1,0 +1,15 @@
+"""Which providers a topology may choose with `provider:`. Standard library only: the bootstrap asks too."""
+
+from __future__ import annotations
+
+PROVIDERS = ("lab", "libvirt", "openstack")
+IMPLEMENTED = ("lab",)
+# These assign addresses; with the others the topology does.
+CLOUDS = ("openstack",)
+
+
+def unimplemented(provider: str) -> str:
+    """Return the line that refuses a provider of which there is no more than the name; else nothing."""
+    if provider not in PROVIDERS or provider in IMPLEMENTED:
+        return ""
+    return f"provider: {provider} is not implemented yet; use {' or '.join(IMPLEMENTED)}"

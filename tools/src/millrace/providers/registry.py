@@ -1,0 +1,28 @@
+"""The provider of an environment, as its topology chooses it with `provider:`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from millrace.console import MillraceError
+from millrace.model.providers import unimplemented
+from millrace.paths import state_dir
+from millrace.providers.lab.provider import Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from millrace.model.topology import Topology
+    from millrace.providers.interface import Provider
+
+MAKERS: Mapping[str, Callable[[Topology, Path], Provider]] = {"lab": Lab}
+
+
+def provider_of(topology: Topology) -> Provider:
+    """Return the environment's provider, with its state directory made; MillraceError where there is none."""
+    if refused := unimplemented(topology.provider):
+        raise MillraceError(refused)
+    state = state_dir(topology.environment)
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return MAKERS[topology.provider](topology, state)
