@@ -10,14 +10,12 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Its checks are shared by tests, and tell as much when they fail as theirs.
-pytest.register_assert_rewrite("stored")
+# Their checks are shared by tests, and tell as much when they fail as theirs.
+pytest.register_assert_rewrite("judged", "stored")
 
 
 @pytest.fixture
 def sensors() -> Iterator[probe.Sensors]:
     """Give a test sensors of its own, with the job running; every trace is removed afterwards."""
-    probe.wait_until("the sensors job to be well", lambda: probe.answering("sensors-job"))
-    own = probe.Sensors()
-    yield own
-    own.remove()
+    with probe.own_sensors() as own:
+        yield own
