@@ -64,14 +64,14 @@ def verbs(runs: Sequence[Run]) -> list[Figure]:
     tests, roles = ([run for run in done if run.verb == verb] for verb in ("test", "molecule"))
     found.append(_verb("`make test`", tests, "as CI runs it, whatever it found"))
     found.append(_verb("`make molecule`", roles, "all roles' scenarios"))
-    both = [(test, next((run for run in roles if run.when > test.when), None)) for test in tests]
+    both = [(test, next((run for run in reversed(roles) if run.when < test.when), None)) for test in tests]
     pairs = [(test, role) for test, role in both if role is not None and role.commit == test.commit]
     name = "e: `.ci/run`"
     if not pairs:
-        why = "not recorded: a `make test` and then a `make molecule` of the same commit that both succeeded"
+        why = "not recorded: a `make molecule` and then a `make test` of the same commit that both succeeded"
         return [*found, Figure(name, None, "s", why)]
     sums = [round(test.seconds + role.seconds) for test, role in pairs][-MOST_RUNS:]
-    how = f"`make test` ({pairs[-1][0].start}) and `make molecule` of commit {pairs[-1][0].commit} added up"
+    how = f"`make molecule` and `make test` ({pairs[-1][0].start}) of commit {pairs[-1][0].commit} added up"
     return [*found, Figure(name, sums[-1], "s", how, tuple(map(float, sums)))]
 
 

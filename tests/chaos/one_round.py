@@ -84,7 +84,8 @@ class Round:
     def play(self, fault: Fault, orders: tuple[str, ...]) -> Outcome:
         """Run it; nothing of it is left afterwards, but its messages in the topics."""
         with strikes.prepared(fault) as strike:
-            until("everything to be up and readings to flow", probe.flowing)
+            before = probe.now()
+            until("everything to be up and readings to flow", lambda: probe.flowing_since(before))
             self.since = {topic: probe.ends(topic) for topic in (probe.TOPIC, *evidence.PUBLISHED)}
             with twins.running(orders, self.sensors.prefix, self.since[probe.TOPIC]) as naive:
                 try:

@@ -12,8 +12,8 @@ from millrace.model.current import require_disposable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Its checks are shared by tests, and tell as much when they fail as theirs.
-pytest.register_assert_rewrite("stored")
+# Their checks are shared by tests, and tell as much when they fail as theirs.
+pytest.register_assert_rewrite("judged", "stored")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,7 +25,5 @@ def disposable() -> None:
 @pytest.fixture
 def sensors() -> Iterator[probe.Sensors]:
     """Give a test sensors of its own, with the job running; every trace is removed afterwards."""
-    probe.wait_until("the sensors job to be well", lambda: probe.answering("sensors-job"))
-    own = probe.Sensors()
-    yield own
-    own.remove()
+    with probe.own_sensors() as own:
+        yield own

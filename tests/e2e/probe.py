@@ -7,18 +7,20 @@ import json
 import sys
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from millrace import paths
 from millrace.access import remote, sql
+from millrace.console import CommandError
 from millrace.model import secrets
 from millrace.model.current import current_environment
 from millrace.verbs import status
 from sensors_generator.reference import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 PATIENCE = 600
 TOPIC = "sensors.measurements"
@@ -35,6 +37,9 @@ BROKERS = [
 ]
 KAFKA_PYTHON = "/opt/millrace/sensors-generator/venv/bin/python"
 READINGS_A_SECOND = 15.0
+WHOLE_SECONDS = 3
+# Seconds between two looks at what is waited for: the first pause, and those of what takes long.
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 
 # Both scripts run on a node that may reach the brokers; all they get, the password too, is on standard input.
 PRODUCE = """
@@ -143,11 +148,14 @@ def rules() -> tuple[Rule, ...]:
 def wait_until(what: str, condition: Callable[[], object]) -> None:
     """Poll until the condition holds; fail with what was awaited after a generous time."""
     give_up = time.monotonic() + PATIENCE
+    # Most conditions hold soon; those that take long are asked less often.
+    pause = SHORTEST_PAUSE
     while not condition():
         if time.monotonic() > give_up:
             message = f"waited {PATIENCE} s for {what}"
             raise AssertionError(message)
-        time.sleep(2)
+        time.sleep(pause)
+        pause = min(1.5 * pause, LONGEST_PAUSE)
 
 
 def flowing() -> bool:
@@ -164,13 +172,21 @@ def now() -> str:
 
 
 def flowing_since(moment: str) -> bool:
-    """Tell whether all is up, and all readings of five seconds that began later than `moment` are stored."""
-    (row,) = query(
-        f"SELECT count(*) / 5.0 AS rate, now() - interval '7 s' > '{moment}' AS later "  # noqa: S608 - our own text
-        "FROM sensors.measurements "
-        "WHERE event_time >= now() - interval '7 s' AND event_time < now() - interval '2 s'"
-    )
-    return row["later"] and float(row["rate"]) >= READINGS_A_SECOND and flowing()
+    """Tell whether all is up, and of three whole seconds after `moment` every reading is stored.
+
+    Of seconds after the moment, not of the last ones: a job that has to catch up is waited for no longer than
+    it takes it. False while the database does not answer.
+    """
+    begin = f"date_trunc('second', '{moment}'::timestamptz) + interval '1 s'"
+    try:
+        (row,) = query(
+            "SELECT count(*) AS whole FROM ("  # noqa: S608 - our own text
+            f"SELECT date_trunc('second', event_time) FROM sensors.measurements WHERE event_time >= {begin} "
+            f"GROUP BY 1 HAVING count(*) >= {READINGS_A_SECOND}) AS seconds"
+        )
+    except CommandError:
+        return False
+    return bool(row["whole"] >= WHOLE_SECONDS) and status.collect(ENVIRONMENT).healthy
 
 
 def answering(unit: str) -> bool:
@@ -262,3 +278,14 @@ class Sensors:
             COMMIT;
             """,  # noqa: S608 - our own text
         )
+
+
+@contextmanager
+def own_sensors() -> Iterator[Sensors]:
+    """Yield sensors of a test's own, with the job running; every trace is removed afterwards."""
+    wait_until("the sensors job to be well", lambda: answering("sensors-job"))
+    own = Sensors()
+    try:
+        yield own
+    finally:
+        own.remove()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from throwaway import Container, Throwaway
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.apart]
 
 ALL_THERE = f"2 nodes of {throwaway.NAME} were already as the topology says; nothing changed"
 

@@ -17,7 +17,7 @@ from millrace import artifacts, paths
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.apart]
 
 TESTS = [f"{nested.JOB_TESTS}/test_{name}_spark.py" for name in ("lake", "batch", "plans")]
 

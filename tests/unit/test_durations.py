@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,6 +38,15 @@ def test_runs_are_listed_as_they_came() -> None:
 def test_an_environment_that_never_came_to_be_gets_no_directory_for_it() -> None:
     durations.record(RUN)
     assert not paths.state_dir().exists()
+    paths.state_root().mkdir(parents=True)
+    durations.record(replace(RUN, status=1))
+    assert not paths.state_dir().exists()
+
+
+def test_the_roles_are_recorded_before_there_is_a_lab() -> None:
+    paths.state_root().mkdir(parents=True)
+    durations.record(RUN)
+    assert durations.recorded() == [RUN]
 
 
 def test_cold_is_without_nodes_and_without_anything_in_the_caches() -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
+from contextlib import nullcontext
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from millrace import cli, console, paths
 from millrace.access import remote, sql, ssh
-from millrace.console import CommandError, MillraceError, Phases
+from millrace.console import CommandError, MillraceError, Phases, say
 from millrace.model.catalogue import Catalogue
 from millrace.model.topology import Network, Node, Topology
 from millrace.model.validation import Environment
@@ -25,7 +28,6 @@ from millrace.verbs import durations, everyday, nodes, phases, scenarios, status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 ROOT = paths.repo_root()
 ENVIRONMENTS = ", ".join(paths.environments())
@@ -158,7 +160,13 @@ def called_by(monkeypatch: pytest.MonkeyPatch, verb: Callable[[Phases], None]) -
         else:
             called.append(words[-1].rpartition("/")[2])
 
+    def pytest_ran(command: Sequence[str | Path], *_: object, **__: object) -> int:
+        assert Path(command[0]).name == "pytest"
+        return 0
+
     monkeypatch.setattr(phases, "stream_checked", streamed)
+    monkeypatch.setattr(phases, "stream", pytest_ran)
+    monkeypatch.setattr(phases, "stream_lines", pytest_ran)
     measured = Phases()
     verb(measured)
     return called, list(measured.durations)
@@ -183,6 +191,33 @@ def test_the_machine_is_prepared_before_the_checks_and_only_once(monkeypatch: py
         "tests on the lab",
         "faults while data flows",
     ]
+
+
+@pytest.mark.parametrize(("status", "beside"), [(0, 0), (1, 0), (0, 2)])
+def test_tests_run_beside_those_of_the_lab_and_both_must_pass(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: int, beside: int
+) -> None:
+    begun = threading.Barrier(2, timeout=60)
+    selected: list[str] = []
+
+    def ran(command: Sequence[str], each: Callable[[str], None] = say, **_: object) -> int:
+        chosen = command[command.index("-m") + 1]
+        selected.append(chosen)
+        begun.wait()
+        each(f"ran {chosen}")
+        return beside if chosen == "apart" else status
+
+    monkeypatch.setattr(phases, "_prepare", lambda _: None)
+    monkeypatch.setattr(phases, "_millrace", lambda *_: None)
+    monkeypatch.setattr(phases, "stream_checked", lambda *_, **__: None)
+    monkeypatch.setattr(phases, "stream", ran)
+    monkeypatch.setattr(phases, "stream_lines", ran)
+    outcome = nullcontext() if status == beside else pytest.raises(MillraceError, match="pytest ended with")
+    with outcome:
+        phases.test(Phases())
+    assert sorted(selected) == ["apart", "not apart"]
+    said = capsys.readouterr().out.splitlines()
+    assert said.index("ran not apart") < said.index("ran apart")
 
 
 def test_up_has_the_same_phases_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from millrace.paths import cache_dir, repo_root, state_dir
+from millrace.paths import cache_dir, repo_root, state_dir, state_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,8 +77,13 @@ def commit() -> str:
 
 
 def record(run: Run) -> None:
-    """Append a run to the list, if the environment has a state directory by now."""
+    """Append a run to the list, if the environment has a state directory.
+
+    A run that succeeded makes it where the machine is ready: `make molecule` may come before there is a lab.
+    """
     file = path()
+    if run.status == 0 and state_root().is_dir():
+        file.parent.mkdir(mode=0o700, exist_ok=True)
     if file.parent.is_dir():
         with file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(asdict(run)) + "\n")

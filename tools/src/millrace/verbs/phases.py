@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from millrace.console import INTERRUPTED, MillraceError, Phases, say, stream_checked
+from millrace.console import INTERRUPTED, MillraceError, Phases, say, stream, stream_checked, stream_lines
 from millrace.paths import cache_dir, environment, repo_root, state_dir, wrong_environment
 from millrace.providers.lab import incus
 from millrace.verbs import durations, scenarios
@@ -86,6 +87,26 @@ def where() -> str:
     )
 
 
+def _tests_on_the_lab() -> None:
+    """Run the tests of the nodes, and beside them those that leave the nodes alone, whose output is last."""
+    # The end-to-end tests hold the platform against the generator's own account of what it sends.
+    env = {"PYTHONPATH": ":".join(str(path) for path in sorted(ROOT.glob("services/*/*/src")))}
+    tests = [str(TOOLS / "pytest"), "--durations=20", "tests/testinfra", "tests/e2e", "-m"]
+    said: list[str] = []
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        # Two processes must not write one cache.
+        beside = [*tests, "apart", "-p", "no:cacheprovider"]
+        apart = pool.submit(stream_lines, beside, said.append, env=env, cwd=ROOT)
+        try:
+            status = stream([*tests, "not apart"], env=env, cwd=ROOT)
+        finally:
+            status_apart = apart.result()
+            say("\n".join(["==> the tests beside them", *said]))
+    if status or status_apart:
+        msg = f"pytest ended with {status} on the lab, and with {status_apart} beside; see above"
+        raise MillraceError(msg)
+
+
 def test(phases: Phases) -> None:
     """All tests: without nodes, then of a lab that a second run must leave as it is."""
     # The checks' tools need packages too: asked for here, where it is seen, and on a machine that will do.
@@ -99,10 +120,7 @@ def test(phases: Phases) -> None:
         _bootstrap()
         _millrace("second-run")
     with phases.phase("tests on the lab"):
-        # The end-to-end tests hold the platform against the generator's own account of what it sends.
-        sources = ":".join(str(path) for path in sorted(ROOT.glob("services/*/*/src")))
-        tests = ["--durations=20", "tests/testinfra", "tests/e2e"]
-        stream_checked([TOOLS / "pytest", *tests], cwd=ROOT, env={"PYTHONPATH": sources})
+        _tests_on_the_lab()
     with phases.phase("faults while data flows"):
         rounds = ["ROUNDS=3", f"SEED={CHAOS_SEED}", "NAIVE=1"]
         stream_checked(["make", "--no-print-directory", "chaos", *rounds], cwd=ROOT)
