@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from millrace import paths
 from millrace.model import secrets
@@ -155,3 +156,32 @@ def test_a_vault_of_another_password_is_told(state: Path) -> None:
     done = run(ROOT / "inventories" / "lab", "--list")
     assert done.returncode != 0
     assert f"can't be read with the password in {state / 'vault-password'}" in " ".join(done.stderr.split())
+
+
+def test_what_an_environment_sets_wins_over_every_default(tmp_path: Path) -> None:
+    folder = tmp_path / "lab"
+    shutil.copytree(ROOT / "inventories" / "lab", folder)
+    (folder / "group_vars").mkdir(exist_ok=True)
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "ansible" / "defaults").glob("*.yml")]
+    names = sorted(
+        {name for text in defaults for name in yaml.safe_load(text)} | {"kafka_replication_factor"}
+    )
+    assert len(names) > 30
+    for group, value in (("all", "of all"), ("kafka", "of a group")):
+        text = yaml.safe_dump(dict.fromkeys(names, value))
+        (folder / "group_vars" / f"{group}.yml").write_text(text, encoding="utf-8")
+    hosts = listing(folder)["_meta"]["hostvars"]
+    for name in names:
+        assert hosts["kafka-1"][name] == "of a group", name
+        assert hosts["db-1"][name] == "of all", name
+
+
+def test_no_variable_stands_in_two_files_of_defaults() -> None:
+    found = [
+        name
+        for path in (ROOT / "ansible" / "defaults").glob("*.yml")
+        for name in yaml.safe_load(path.read_text(encoding="utf-8"))
+    ]
+    assert len(found) == len(set(found))
+    # Beside a playbook they would win over an environment's.
+    assert not list((ROOT / "ansible" / "playbooks").rglob("group_vars"))
