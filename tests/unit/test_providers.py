@@ -27,13 +27,11 @@ REFUSAL = "provider: libvirt is not implemented yet; use lab"
 
 @pytest.fixture
 def inventories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a clone that has what the model reads, of inventories the lab's alone; return its inventories."""
-    root = paths.repo_root()
-    parts = ("inventories/lab/topology.yml", "ansible/*.yml", "services/*/application.yml")
-    for path in (path for part in parts for path in root.glob(part)):
-        copy = tmp_path / path.relative_to(root)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(path.read_bytes())
+    """Make a clone with the lab's topology as its only one; return its inventories."""
+    for part in ("ansible", "services"):
+        (tmp_path / part).symlink_to(paths.repo_root() / part)
+    (tmp_path / "inventories" / "lab").mkdir(parents=True)
+    (tmp_path / "inventories" / "lab" / "topology.yml").write_bytes(LAB.read_bytes())
     monkeypatch.setattr(paths, "repo_root", lambda: tmp_path)
     monkeypatch.setattr(bootstrap, "repo_root", lambda: tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
