@@ -6,8 +6,6 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
-import pytest
-
 from millrace.model.catalogue import allowed_flows
 
 if TYPE_CHECKING:
@@ -27,20 +25,27 @@ def test_no_unit_has_failed(host: Host) -> None:
     assert host.check_output("systemctl list-units --failed --plain --no-legend") == ""
 
 
+def shown(host: Host, services: list[Service], *properties: str) -> dict[str, dict[str, str]]:
+    """Return properties of the services' units, as systemd shows them, by unit; one command for all units."""
+    options = "".join(f" -p {name}" for name in ("Id", *properties))
+    text = host.check_output(f"systemctl show{options} -- {' '.join(one.unit for one in services)}")
+    blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in text.split("\n\n")]
+    return {block.pop("Id"): block for block in blocks}
+
+
 def test_units_of_the_catalogue_run_and_come_back_at_boot(host: Host, services: list[Service]) -> None:
-    for service in services:
-        unit = host.service(service.unit.removesuffix(".service"))
-        assert unit.is_running, service.name
-        # Debian enables the instance of PostgreSQL's cluster through a generator.
-        enabled = host.check_output("systemctl is-enabled %s || true", service.unit)
-        assert enabled in {"enabled", "enabled-runtime"}, f"{service.name}: {enabled}"
+    units = [service.unit for service in services]
+    assert shown(host, services, "ActiveState") == {unit: {"ActiveState": "active"} for unit in units}
+    enabled = host.check_output(f"systemctl is-enabled -- {' '.join(units)} || true").splitlines()
+    # Debian enables the instance of PostgreSQL's cluster through a generator.
+    wrong = {u: e for u, e in zip(units, enabled, strict=True) if e not in {"enabled", "enabled-runtime"}}
+    assert wrong == {}
 
 
 def test_units_of_the_catalogue_restart_without_limit(host: Host, services: list[Service]) -> None:
-    for service in (service for service in services if service.is_daemon):
-        shown = host.check_output("systemctl show %s -p Restart -p StartLimitIntervalUSec", service.unit)
-        wanted = {"Restart=always", "StartLimitIntervalUSec=0"}
-        assert wanted <= set(shown.splitlines()), f"{service.name}: {shown}"
+    daemons = [service for service in services if service.is_daemon]
+    wanted = {"Restart": "always", "StartLimitIntervalUSec": "0"}
+    assert shown(host, daemons, *wanted) == {service.unit: wanted for service in daemons}
 
 
 def test_health_checks_of_the_catalogue(host: Host, services: list[Service]) -> None:
@@ -74,15 +79,17 @@ def test_certificate_names_the_node_and_the_authority_signed_it(
     host: Host, node: Node, environment: Environment
 ) -> None:
     base = "/etc/millrace/pki"
-    host.run_expect([0], f"openssl verify -x509_strict -CAfile {base}/ca.crt {base}/node.crt")
-    for option, name in (
-        ("-verify_hostname", node.name),
-        ("-verify_hostname", f"{node.name}.{environment.topology.domain}"),
-        ("-verify_ip", str(node.address)),
-    ):
-        host.run_expect([0], f"openssl verify -CAfile {base}/ca.crt {option} {name} {base}/node.crt")
-    for private in ("node.key", "node.pem"):
-        assert host.file(f"{base}/{private}").mode == 0o640
+    verify = f"openssl verify -CAfile {base}/ca.crt"
+    names = {
+        "-verify_hostname": (node.name, f"{node.name}.{environment.topology.domain}"),
+        "-verify_ip": (str(node.address),),
+    }
+    # One after the other, until one fails; what it was is in the trace.
+    steps = [f"{verify} -x509_strict {base}/node.crt"]
+    steps += [f"{verify} {option} {name} {base}/node.crt" for option, all_ in names.items() for name in all_]
+    host.check_output(f"sh -exc '{'; '.join(steps)}'")
+    modes = host.check_output(f"stat -c '%a %n' {base}/node.key {base}/node.pem")
+    assert modes.splitlines() == [f"640 {base}/node.key", f"640 {base}/node.pem"]
 
 
 def test_units_of_ours_are_sandboxed(host: Host, services: list[Service]) -> None:
@@ -96,8 +103,9 @@ def test_units_of_ours_are_sandboxed(host: Host, services: list[Service]) -> Non
 
 
 def test_names_of_all_nodes_resolve(host: Host, environment: Environment) -> None:
-    for other in environment.topology.nodes.values():
-        resolved = host.check_output("getent ahostsv4 %s", other.name).split()[0]
-        if ipaddress.ip_address(resolved).is_loopback:
-            pytest.fail(f"{other.name} resolves to the loopback")
-        assert resolved == other.address
+    nodes = environment.topology.nodes
+    first = "getent ahostsv4 $name | head -n 1 | cut -d ' ' -f 1"
+    found = host.check_output(f"for name in {' '.join(nodes)}; do echo $name $({first}); done")
+    resolved = dict(line.split() for line in found.splitlines())
+    assert not [name for name, address in resolved.items() if ipaddress.ip_address(address).is_loopback]
+    assert resolved == {name: str(node.address) for name, node in nodes.items()}
