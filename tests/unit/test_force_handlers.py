@@ -1,4 +1,4 @@
-"""After a failed play, handlers that were notified are not lost: a tiny play, run with the settings of ansible.cfg."""
+"""After a failed play, handlers that were notified are not lost: tried with the settings of ansible.cfg."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from millrace import paths
 
 ROOT = paths.repo_root()
-# Host "first" fails, host "second" does not: any_errors_fatal ends the play on both. "Broken" fails as a handler.
+# Host "first" fails, "second" does not: any_errors_fatal ends the play on both. "Broken" fails as a handler.
 PLAY = """
 - name: A play that fails
   hosts: all
@@ -45,7 +45,7 @@ def output(folder: Path, failing: str, broken: str) -> str:
     password = folder / "password"
     password.write_text("not needed", encoding="utf-8")
     env = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - our own play
         [
             Path(sys.executable).parent / "ansible-playbook",
             "-i",
