@@ -33,6 +33,7 @@ SERVICE = {
 # Variables that tasks give beyond defaults, vars and inventory (loops, registered results, set_fact): for a
 # role, or for one template or task. Each is rendered once with each of the list.
 REGISTERED: dict[str, list[dict[str, Any]]] = {
+    "base": [{"__base_kernel": {"results": [{"item": "net.core.somaxconn", "stat": {"exists": True}}]}}],
     "jvm_app": [{"__jvm_app_artifact": {"path": "/cache/kafka.tar", "sha256": "0" * 64, "key": "0" * 12}}],
     "kafka": [{"__kafka_wheels": WHEELS}],
     "python_service": [SERVICE],
