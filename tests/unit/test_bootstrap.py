@@ -298,6 +298,20 @@ def test_where_the_question_is_seen_the_answer_counts(
     assert bare == [("python3-venv",)]
 
 
+def test_without_a_terminal_the_answer_is_no_and_the_way_to_yes_is_named(
+    bare: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
+    monkeypatch.setattr("builtins.input", lambda _: pytest.fail("a question was asked"))
+    with pytest.raises(MillraceError, match="nothing was changed"):
+        bootstrap.main(["--tools"])
+    assert bare == []
+    assert "YES=1" in capsys.readouterr().out
+    monkeypatch.setenv("YES", "1")
+    assert bootstrap.main(["--tools"]) == 0
+    assert bare == [("python3-venv",)]
+
+
 def test_throw_away_containers_get_addresses_apart_from_the_nodes() -> None:
     assert BRIDGE.config["ipv4.dhcp.ranges"] == "10.77.0.100-10.77.0.250"
     assert BRIDGE.config["ipv4.address"] == "10.77.0.1/24"
