@@ -16,6 +16,7 @@ from pathlib import Path
 
 from millrace import system
 from millrace.console import CommandError, MillraceError, confirmed, flag, run, say, stream
+from millrace.machine import firewall
 from millrace.machine.findings import (
     BRIDGE_PORTS,
     DISK_FIRST,
@@ -55,13 +56,17 @@ PACKAGES = {
 }
 
 
+def _program(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
 def _has(evidence: str) -> bool:
     kind, _, name = evidence.partition(":")
     if kind == "module":
         return importlib.util.find_spec(name) is not None
     if evidence.startswith("/"):
         return Path(evidence).exists()
-    return shutil.which(evidence, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None
+    return _program(evidence) is not None
 
 
 def _as_root_exists(path: Path) -> bool:
@@ -105,7 +110,8 @@ def look(wanted: Wanted) -> Facts:
         ours = privileged and _as_root_exists(home / "networks" / name)
         found = wanted.bridge.config if ours else None
         has_pool = privileged and _as_root_exists(home / "storage-pools" / incus.POOL)
-    routes = system.parse_routes(Path("/proc/net/route").read_text(encoding="utf-8"))
+    routing = Path("/proc/net/route").read_text(encoding="utf-8")
+    routes = system.parse_routes(routing)
     return Facts(
         os=release,
         privileged=privileged,
@@ -126,7 +132,28 @@ def look(wanted: Wanted) -> Facts:
         # Where the bridge is there already, its own dnsmasq has them.
         ports_taken=() if exists or not privileged else _taken_ports(wanted.bridge.gateway),
         has_pool=has_pool,
+        firewall=_firewall(wanted.bridge, system.parse_uplink(routing)) if privileged else (),
     )
+
+
+def _firewall(bridge: daemon.Bridge, uplink: str) -> tuple[str, ...]:
+    """Return what the machine's firewalls keep from the bridge; a tool that isn't there has made no rules."""
+    tables = firewall.read(
+        _rules("nft", "-j", "list", "ruleset"), [_rules("iptables-save"), _rules("iptables-legacy-save")]
+    )
+    needed = firewall.packets(bridge.name, bridge.cidr, bridge.gateway, uplink)
+    return tuple(firewall.obstacles(firewall.dropped(tables, needed), bridge.name))
+
+
+def _rules(tool: str, *options: str) -> str:
+    program = _program(tool)
+    if program is None:
+        return ""
+    try:
+        return run(incus.root_command(program, *options))
+    except CommandError as error:
+        say(f"the firewall's rules could not be read, so nothing is known of them: {error}")
+        return ""
 
 
 def _taken_ports(gateway: str) -> tuple[str, ...]:

@@ -67,6 +67,7 @@ class Facts:
     overlapping: tuple[str, ...] = ()
     ports_taken: tuple[str, ...] = ()  # of those that the bridge needs, each with who has it
     has_pool: bool = True
+    firewall: tuple[str, ...] = ()  # what firewalls keep from the bridge, each with the rules to add
 
 
 def wanted_by(topology: str) -> Wanted:
@@ -149,7 +150,7 @@ def problems(facts: Facts, wanted: Wanted) -> list[str]:
         f" listen at other addresses than {wanted.bridge.gateway} only"
         for taken in facts.ports_taken
     ]
-    return found
+    return found + list(facts.firewall)
 
 
 def plan(facts: Facts, wanted: Wanted) -> list[str]:
