@@ -27,7 +27,7 @@ ARCHIVE = system.AptSource(("deb",), "http://mirror.example/debian", ("bookworm"
 READY = findings.Facts(DEBIAN_12, privileged=True, missing=(), memory=16000, disk=100.0)
 BARE = replace(
     READY,
-    missing=("git", "incus"),
+    missing=("git", "incus-base"),
     backports=ARCHIVE,
     subid_files=("/etc/subuid", "/etc/subgid"),
     low_limits=("kernel.keys.maxkeys",),
@@ -207,6 +207,46 @@ def test_the_topology_is_read_without_yaml() -> None:
         findings.wanted_by("network:\n  cidr: 10.0.0.0/24\n  # bridge: commented\n  gateway: 10.0.0.1\n")
 
 
+NOBLE = system.OsRelease("ubuntu", "24.04", "noble", "Ubuntu 24.04 LTS")
+
+
+@pytest.mark.parametrize(
+    ("release", "package"),
+    [(DEBIAN_12, "incus-base"), (replace(DEBIAN_12, version="13"), "incus-base"), (NOBLE, "incus")],
+)
+def test_of_incus_comes_what_containers_need_and_its_advice_is_put_right(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    release: system.OsRelease,
+    package: str,
+) -> None:
+    commands: list[list[str]] = []
+
+    def stream(words: list[str]) -> int:
+        commands.append(words)
+        return 0
+
+    monkeypatch.setattr(bootstrap, "stream", stream)
+    monkeypatch.setattr(incus, "root_command", lambda *words: list(words))
+    missing = tuple(bootstrap.wanted_packages(release))
+    bootstrap.install(replace(BARE, os=release, missing=missing, has_backports=True), missing)
+    last = next(words for words in commands if package in words)
+    assert ("bookworm-backports" in last) is (release == DEBIAN_12)
+    assert not {"incus", "incus-base"} - {package} & {word for words in commands for word in words}
+    assert "`incus admin init`, which the package advises, is not needed" in capsys.readouterr().out
+    bootstrap.install(replace(BARE, os=release), ("git",))
+    assert "admin init" not in capsys.readouterr().out
+
+
+def test_a_machine_that_has_either_package_of_incus_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "_privileged", lambda: False)
+    monkeypatch.setattr(terraform, "find", lambda: "terraform")
+    monkeypatch.setattr(system, "read_os_release", lambda: DEBIAN_12)
+    for there in (True, False):
+        monkeypatch.setattr(bootstrap, "_has", lambda evidence, there=there: evidence != "incus" or there)
+        assert bootstrap.look(WANTED).missing == (() if there else ("incus-base",))
+
+
 def test_a_ready_machine_has_no_problem_and_no_change() -> None:
     assert findings.problems(READY, WANTED) == []
     assert findings.plan(READY, WANTED) == []
@@ -217,7 +257,7 @@ def test_a_bare_machine_lists_every_kind_of_change() -> None:
     plan = "\n".join(findings.plan(BARE, WANTED))
     for word in (
         "bookworm-backports",
-        "git incus",
+        "git incus-base",
         "kernel.keys.maxkeys=2000",
         "/etc/subuid",
         "PID 1 is not systemd",

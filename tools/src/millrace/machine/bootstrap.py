@@ -25,6 +25,7 @@ from millrace.machine.findings import (
     SUPPORTED,
     Facts,
     Wanted,
+    incus_package,
     needs_backports,
     plan,
     problems,
@@ -45,7 +46,6 @@ PACKAGES = {
     "default-jre-headless": "java",
     "dnsmasq-base": "dnsmasq",
     "git": "git",
-    "incus": "incus",
     "maven": "mvn",
     "mmdebstrap": "mmdebstrap",
     "nftables": "nft",
@@ -54,6 +54,14 @@ PACKAGES = {
     "uidmap": "newuidmap",
     "zstd": "zstd",
 }
+
+# Says what an installation means, whatever the package's own messages advise.
+NO_INIT = "`incus admin init`, which the package advises, is not needed: the bootstrap sets Incus up itself"
+
+
+def wanted_packages(release: system.OsRelease) -> dict[str, str]:
+    """Return the packages for a distribution, each with what shows that the machine has it already."""
+    return {**PACKAGES, incus_package(release): "incus"}
 
 
 def _program(name: str) -> str | None:
@@ -97,8 +105,8 @@ def look(wanted: Wanted) -> Facts:
     sources = system.read_apt_sources()
     release = system.read_os_release()
     privileged = _privileged()
-    missing = tuple(package for package, evidence in PACKAGES.items() if not _has(evidence))
-    runs = "incus" not in missing and privileged and incus.running()
+    missing = tuple(name for name, evidence in wanted_packages(release).items() if not _has(evidence))
+    runs = incus_package(release) not in missing and privileged and incus.running()
     name = wanted.bridge.name
     home = incus.directory()
     exists = Path(f"/sys/class/net/{name}").exists()
@@ -205,7 +213,8 @@ def backports_source(archive: system.AptSource) -> str:
 
 def install(facts: Facts, packages: tuple[str, ...]) -> None:
     """Install packages without what they merely recommend (for Incus that would be a desktop's worth)."""
-    if needs_backports(facts) and not facts.has_backports and facts.backports and "incus" in packages:
+    name = incus_package(facts.os)
+    if needs_backports(facts) and not facts.has_backports and facts.backports and name in packages:
         _write_as_root(
             "/etc/apt/sources.list.d/millrace-backports.sources", backports_source(facts.backports)
         )
@@ -214,7 +223,7 @@ def install(facts: Facts, packages: tuple[str, ...]) -> None:
     )
     if stream([*apt, "update"]) != 0:
         say("apt-get update reported errors; trying to install from the lists that could be read")
-    late = ("incus",) if needs_backports(facts) else ()
+    late = (name,) if needs_backports(facts) else ()
     for target, names in (
         ((), tuple(p for p in packages if p not in late)),
         (("-t", "bookworm-backports"), late),
@@ -222,6 +231,8 @@ def install(facts: Facts, packages: tuple[str, ...]) -> None:
         if names and stream([*apt, "install", "-y", "--no-install-recommends", *target, *names]) != 0:
             msg = f"apt-get could not install {' '.join(names)}; its messages are above"
             raise MillraceError(msg)
+    if name in packages:
+        say(NO_INIT)
 
 
 def change(facts: Facts, wanted: Wanted) -> None:
