@@ -18,6 +18,7 @@ from millrace.model.topology import load_topology
 from millrace.paths import repo_root
 from millrace.providers import terraform
 from millrace.providers.lab import daemon, image, incus
+from millrace.providers.lab.needs import NEEDS
 
 # Of no environment: what the lab's is stands in its topology and may be changed there.
 BRIDGE = daemon.Bridge("millrace0", "10.77.0.0/24", "10.77.0.1")
@@ -27,7 +28,7 @@ ARCHIVE = system.AptSource(("deb",), "http://mirror.example/debian", ("bookworm"
 READY = findings.Facts(DEBIAN_12, privileged=True, missing=(), memory=16000, disk=100.0)
 BARE = replace(
     READY,
-    missing=("git", "incus"),
+    missing=("git", "incus-base"),
     backports=ARCHIVE,
     subid_files=("/etc/subuid", "/etc/subgid"),
     low_limits=("kernel.keys.maxkeys",),
@@ -209,6 +210,46 @@ def test_the_topology_is_read_without_yaml() -> None:
         )
 
 
+NOBLE = system.OsRelease("ubuntu", "24.04", "noble", "Ubuntu 24.04 LTS")
+
+
+@pytest.mark.parametrize(
+    ("release", "package"),
+    [(DEBIAN_12, "incus-base"), (replace(DEBIAN_12, version="13"), "incus-base"), (NOBLE, "incus")],
+)
+def test_of_incus_comes_what_containers_need_and_its_advice_is_put_right(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    release: system.OsRelease,
+    package: str,
+) -> None:
+    commands: list[list[str]] = []
+
+    def stream(words: list[str]) -> int:
+        commands.append(words)
+        return 0
+
+    monkeypatch.setattr(bootstrap, "stream", stream)
+    monkeypatch.setattr(incus, "root_command", lambda *words: list(words))
+    missing = tuple(bootstrap.wanted_packages(NEEDS, release))
+    bootstrap.install(replace(BARE, os=release, missing=missing, has_backports=True), missing)
+    last = next(words for words in commands if package in words)
+    assert ("bookworm-backports" in last) is (release == DEBIAN_12)
+    assert not {"incus", "incus-base"} - {package} & {word for words in commands for word in words}
+    assert "`incus admin init`, which the package advises, is not needed" in capsys.readouterr().out
+    bootstrap.install(replace(BARE, os=release), ("git",))
+    assert "admin init" not in capsys.readouterr().out
+
+
+def test_a_machine_that_has_either_package_of_incus_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "_privileged", lambda: False)
+    monkeypatch.setattr(terraform, "find", lambda: "terraform")
+    monkeypatch.setattr(system, "read_os_release", lambda: DEBIAN_12)
+    for there in (True, False):
+        monkeypatch.setattr(bootstrap, "_has", lambda evidence, there=there: evidence != "incus" or there)
+        assert bootstrap.look(WANTED).missing == (() if there else ("incus-base",))
+
+
 def test_a_ready_machine_has_no_problem_and_no_change() -> None:
     assert findings.problems(READY, WANTED) == []
     assert findings.plan(READY, WANTED) == []
@@ -219,7 +260,7 @@ def test_a_bare_machine_lists_every_kind_of_change() -> None:
     plan = "\n".join(findings.plan(BARE, WANTED))
     for word in (
         "bookworm-backports",
-        "git incus",
+        "git incus-base",
         "kernel.keys.maxkeys=2000",
         "/etc/subuid",
         "PID 1 is not systemd",
@@ -296,6 +337,20 @@ def test_where_the_question_is_seen_the_answer_counts(
         bootstrap.main(["--tools"])
     assert bare == []
     monkeypatch.setattr("builtins.input", lambda _: "y")
+    assert bootstrap.main(["--tools"]) == 0
+    assert bare == [("python3-venv",)]
+
+
+def test_without_a_terminal_the_answer_is_no_and_the_way_to_yes_is_named(
+    bare: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
+    monkeypatch.setattr("builtins.input", lambda _: pytest.fail("a question was asked"))
+    with pytest.raises(MillraceError, match="nothing was changed"):
+        bootstrap.main(["--tools"])
+    assert bare == []
+    assert "YES=1" in capsys.readouterr().out
+    monkeypatch.setenv("YES", "1")
     assert bootstrap.main(["--tools"]) == 0
     assert bare == [("python3-venv",)]
 

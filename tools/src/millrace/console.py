@@ -47,11 +47,11 @@ def flag(name: str) -> bool:
 
 
 def confirmed(question: str) -> bool:
-    """Ask the operator. YES=1 is a yes; where nobody can answer, because stdin is no terminal, it is a no."""
+    """Ask the operator, unless YES=1 has answered; where stdin is no terminal the answer is no."""
     if flag("YES"):
         return True
     if not sys.stdin.isatty():
-        say(f"{question} Nobody can answer without a terminal, so no; YES=1 says yes.")
+        say(f"{question} Nobody can answer without a terminal, so the answer is no; YES=1 says yes.")
         return False
     return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
 

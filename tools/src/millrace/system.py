@@ -138,6 +138,13 @@ def parse_routes(text: str) -> list[tuple[str, ipaddress.IPv4Network]]:
     return routes
 
 
+def parse_uplink(text: str) -> str:
+    """Return the interface of /proc/net/route that leads outside, "" where none does."""
+    rows = [line.split() for line in text.splitlines()[1:]]
+    default = [(int(row[6]), row[0]) for row in rows if row[1] == row[7] == "00000000"]
+    return min(default)[1] if default else ""
+
+
 def overlaps(cidr: str, bridge: str, routes: list[tuple[str, ipaddress.IPv4Network]]) -> list[str]:
     """Return the interfaces, other than our bridge, that already lead to addresses of ``cidr``."""
     wanted = ipaddress.IPv4Network(cidr)

@@ -13,9 +13,11 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from millrace import system
 from millrace.console import CommandError, MillraceError, confirmed, flag, run, say, stream
+from millrace.machine import firewall
 from millrace.machine.findings import (
     BRIDGE_PORTS,
     DISK_FIRST,
@@ -24,6 +26,7 @@ from millrace.machine.findings import (
     SUPPORTED,
     Facts,
     Wanted,
+    incus_package,
     needs_backports,
     places,
     plan,
@@ -36,6 +39,9 @@ from millrace.paths import cache_dir, environment, environments, repo_root, wron
 from millrace.providers import terraform
 from millrace.providers.lab import daemon, incus
 from millrace.providers.lab.needs import KEYRING
+
+if TYPE_CHECKING:
+    from millrace.providers.interface import Needs
 
 # What every environment needs; its provider adds what it needs (providers/needs.py).
 # package -> what shows that the machine has it already, however it was installed: a program or a path
@@ -51,6 +57,21 @@ PACKAGES = {
     "zstd": "zstd",
 }
 
+# Says what an installation means, whatever the package's own messages advise.
+NO_INIT = "`incus admin init`, which the package advises, is not needed: the bootstrap sets Incus up itself"
+
+
+def wanted_packages(needs: Needs, release: system.OsRelease) -> dict[str, str]:
+    """Return the packages for a distribution, each with what shows that the machine has it already."""
+    packages = {**PACKAGES, **needs.packages}
+    if (evidence := packages.pop("incus", None)) is not None:
+        packages[incus_package(release)] = evidence
+    return packages
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
 
 def _has(evidence: str) -> bool:
     kind, _, name = evidence.partition(":")
@@ -58,7 +79,7 @@ def _has(evidence: str) -> bool:
         return importlib.util.find_spec(name) is not None
     if evidence.startswith("/"):
         return Path(evidence).exists()
-    return shutil.which(evidence, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None
+    return _program(evidence) is not None
 
 
 def _as_root_exists(path: Path) -> bool:
@@ -89,9 +110,9 @@ def look(wanted: Wanted) -> Facts:
     sources = system.read_apt_sources()
     release = system.read_os_release()
     privileged = _privileged()
-    packages = {**PACKAGES, **wanted.needs.packages}
-    missing = tuple(package for package in sorted(packages) if not _has(packages[package]))
-    runs = "incus" not in missing and privileged and incus.running()
+    packages = wanted_packages(wanted.needs, release)
+    missing = tuple(name for name in sorted(packages) if not _has(packages[name]))
+    runs = incus_package(release) not in missing and privileged and incus.running()
     name = wanted.bridge.name
     home = incus.directory()
     exists = Path(f"/sys/class/net/{name}").exists()
@@ -103,7 +124,8 @@ def look(wanted: Wanted) -> Facts:
         ours = privileged and _as_root_exists(home / "networks" / name)
         found = wanted.bridge.config if ours else None
         has_pool = privileged and _as_root_exists(home / "storage-pools" / incus.POOL)
-    routes = system.parse_routes(Path("/proc/net/route").read_text(encoding="utf-8"))
+    routing = Path("/proc/net/route").read_text(encoding="utf-8")
+    routes = system.parse_routes(routing)
     return Facts(
         os=release,
         privileged=privileged,
@@ -124,7 +146,28 @@ def look(wanted: Wanted) -> Facts:
         # Where the bridge is there already, its own dnsmasq has them.
         ports_taken=() if exists or not privileged else _taken_ports(wanted.bridge.gateway),
         has_pool=has_pool,
+        firewall=_firewall(wanted.bridge, system.parse_uplink(routing)) if privileged else (),
     )
+
+
+def _firewall(bridge: daemon.Bridge, uplink: str) -> tuple[str, ...]:
+    """Return what the machine's firewalls keep from the bridge; a tool that isn't there has made no rules."""
+    tables = firewall.read(
+        _rules("nft", "-j", "list", "ruleset"), [_rules("iptables-save"), _rules("iptables-legacy-save")]
+    )
+    needed = firewall.packets(bridge.name, bridge.cidr, bridge.gateway, uplink)
+    return tuple(firewall.obstacles(firewall.dropped(tables, needed), bridge.name))
+
+
+def _rules(tool: str, *options: str) -> str:
+    program = _program(tool)
+    if program is None:
+        return ""
+    try:
+        return run(incus.root_command(program, *options))
+    except CommandError as error:
+        say(f"the firewall's rules could not be read, so nothing is known of them: {error}")
+        return ""
 
 
 def _taken_ports(gateway: str) -> tuple[str, ...]:
@@ -176,7 +219,8 @@ def backports_source(archive: system.AptSource) -> str:
 
 def install(facts: Facts, packages: tuple[str, ...]) -> None:
     """Install packages without what they merely recommend (for Incus that would be a desktop's worth)."""
-    if needs_backports(facts) and not facts.has_backports and facts.backports and "incus" in packages:
+    name = incus_package(facts.os)
+    if needs_backports(facts) and not facts.has_backports and facts.backports and name in packages:
         _write_as_root(
             "/etc/apt/sources.list.d/millrace-backports.sources", backports_source(facts.backports)
         )
@@ -185,7 +229,7 @@ def install(facts: Facts, packages: tuple[str, ...]) -> None:
     )
     if stream([*apt, "update"]) != 0:
         say("apt-get update reported errors; trying to install from the lists that could be read")
-    late = ("incus",) if needs_backports(facts) else ()
+    late = (name,) if needs_backports(facts) else ()
     for target, names in (
         ((), tuple(p for p in packages if p not in late)),
         (("-t", "bookworm-backports"), late),
@@ -193,6 +237,8 @@ def install(facts: Facts, packages: tuple[str, ...]) -> None:
         if names and stream([*apt, "install", "-y", "--no-install-recommends", *target, *names]) != 0:
             msg = f"apt-get could not install {' '.join(names)}; its messages are above"
             raise MillraceError(msg)
+    if name in packages:
+        say(NO_INIT)
 
 
 def change(facts: Facts, wanted: Wanted) -> None:
@@ -208,7 +254,7 @@ def change(facts: Facts, wanted: Wanted) -> None:
             _write_as_root(str(_limit_path(name)), f"{KERNEL_LIMITS[name]}\n")
     # Where systemd is, the package's installation starts the daemon; it is ours to stop all the same.
     if not facts.daemon_runs:
-        daemon.start()
+        daemon.start(installed=incus_package(facts.os) in facts.missing)
     daemon.set_up(wanted.bridge)
 
 

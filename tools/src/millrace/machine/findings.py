@@ -78,6 +78,7 @@ class Facts:
     overlapping: tuple[str, ...] = ()
     ports_taken: tuple[str, ...] = ()  # of those that the bridge needs, each with who has it
     has_pool: bool = True
+    firewall: tuple[str, ...] = ()  # what firewalls keep from the bridge, each with the rules to add
 
 
 def wanted_by(topology: str) -> Wanted:
@@ -132,9 +133,18 @@ def taken_ports(
     return tuple(dict.fromkeys(found))
 
 
+def incus_package(release: system.OsRelease) -> str:
+    """Return the package that has Incus' daemon for containers.
+
+    Debian's `incus` adds virtual machines to `incus-base`: some 45 packages more. Ubuntu 24.04 has `incus`
+    only, and there it needs no QEMU.
+    """
+    return "incus" if (release.id, release.version) == ("ubuntu", "24.04") else "incus-base"
+
+
 def needs_backports(facts: Facts) -> bool:
     """Tell whether a package has to come from backports (only Incus on Debian 12)."""
-    return "incus" in facts.missing and (facts.os.id, facts.os.version) == ("debian", "12")
+    return incus_package(facts.os) in facts.missing and (facts.os.id, facts.os.version) == ("debian", "12")
 
 
 def problems(facts: Facts, wanted: Wanted) -> list[str]:
@@ -178,7 +188,7 @@ def problems(facts: Facts, wanted: Wanted) -> list[str]:
         f" listen at other addresses than {wanted.bridge.gateway} only"
         for taken in facts.ports_taken
     ]
-    return found
+    return found + list(facts.firewall)
 
 
 def plan(facts: Facts, wanted: Wanted) -> list[str]:
