@@ -247,7 +247,7 @@ def test_a_machine_that_has_either_package_of_incus_keeps_it(monkeypatch: pytest
     monkeypatch.setattr(system, "read_os_release", lambda: DEBIAN_12)
     for there in (True, False):
         monkeypatch.setattr(bootstrap, "_has", lambda evidence, there=there: evidence != "incus" or there)
-        assert bootstrap.look(WANTED).missing == (() if there else ("incus-base",))
+        assert bootstrap.look(replace(WANTED, needs=NEEDS)).missing == (() if there else ("incus-base",))
 
 
 def test_a_ready_machine_has_no_problem_and_no_change() -> None:

@@ -81,8 +81,8 @@ def _claim(*, installed: bool) -> dict[str, Any]:
     """Return the record that makes the daemon ours.
 
     Under systemd the package's unit starts the daemon at each boot, with another process each time. If the
-    bootstrap installed the package, the unit is ours for good; if it was there and stopped, the daemon is ours
-    until the next boot. Without systemd nothing starts it at boot: ours is the one process of this boot.
+    bootstrap installed the package, the unit is ours for good; if it was there and stopped, the daemon is
+    ours until the next boot. Without systemd nothing starts it at boot: ours is the one process of this boot.
     """
     if has_systemd():
         return {"unit": UNIT, "boot": None if installed else boot_id()}
