@@ -58,7 +58,7 @@ def test_what_is_said_to_be_implemented_is_there_in_all_parts() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["validate", "provision", "down", "start", "destroy", "image", "status", "smoke", "diff", "second-run"],
+    ["validate", "provision", "down", "start", "destroy", "image", "status", "smoke", "diff", "idempotence"],
 )
 def test_every_verb_refuses_a_provider_that_is_not_there_in_one_line(
     command: str, inventories: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -178,7 +178,7 @@ def test_the_machine_is_prepared_before_the_checks_and_only_once(monkeypatch: py
     assert [called.count(name) for name in ("tools", "validate", "check", "provision", "smoke")] == [1] * 5
     # The second time is that of the second run, which must change nothing.
     assert called.count("bootstrap") == 2
-    assert called[called.index("second-run") - 1] == "bootstrap"
+    assert called[called.index("idempotence") - 1] == "bootstrap"
     assert names == [
         "bootstrap",
         "tool environment",
@@ -187,7 +187,7 @@ def test_the_machine_is_prepared_before_the_checks_and_only_once(monkeypatch: py
         "provision",
         "deploy",
         "smoke",
-        "second run changes nothing",
+        "idempotence test",
         "tests on the lab",
         "faults while data flows",
     ]

@@ -116,9 +116,9 @@ def test(phases: Phases) -> None:
         # Two of its parts at a time, each part's output in one piece.
         stream_checked(["make", "--no-print-directory", "-j2", "--output-sync=target", "check"], cwd=ROOT)
     _raise_lab(phases)
-    with phases.phase("second run changes nothing"):
+    with phases.phase("idempotence test"):
         _bootstrap()
-        _millrace("second-run")
+        _millrace("idempotence")
     with phases.phase("tests on the lab"):
         _tests_on_the_lab()
     with phases.phase("faults while data flows"):
