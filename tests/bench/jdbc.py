@@ -22,7 +22,7 @@ PYTHON = "/opt/millrace/sensors-job/venv/bin/python"
 def application(topic: str) -> Iterator[NodeProcess]:
     """Run the application with Spark's JDBC writer beside the job, with as many slots."""
     environment, user, group, groups = stage.job_environment()
-    ports = probe.ENVIRONMENT.catalogue.services[stage.UPKEEP].ports
+    ports = probe.ENVIRONMENT.catalogue.services[stage.MAINTENANCE].ports
     settings = {
         "spark.app.name": "bench-jdbc",
         "spark.cores.max": "3",

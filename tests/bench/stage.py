@@ -1,7 +1,7 @@
 """What throughput is measured on: a database, a topic and an instance of the job, all of the bench's own.
 
 The instance is the deployed code with the deployed environment and settings, on another topic and database.
-The deployed job and the lake's upkeep stand still meanwhile: their slots and ports are what it runs on.
+The deployed job and the lake's maintenance stand still meanwhile: their slots and ports are what it runs on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 JOB = "sensors-job.service"
-UPKEEP = "sensors-lake"
+MAINTENANCE = "sensors-lake"
 UNIT = "millrace-bench-job.service"
 FOLDER = "/run/millrace-bench"
 CONFIG = f"{FOLDER}/job.json"
@@ -47,14 +47,16 @@ def _systemctl(*words: str) -> None:
 def deployed_job_stopped() -> Iterator[None]:
     """Stop the deployed job and the lake's timer; start what ran again, whatever happens."""
     services = probe.ENVIRONMENT.catalogue.services
-    units = [JOB, *([services[UPKEEP].unit] if UPKEEP in services else [])]
+    units = [JOB, *([services[MAINTENANCE].unit] if MAINTENANCE in services else [])]
     ran = [unit for unit in units if ask_systemd(unit, "ActiveState").get("ActiveState") == "active"]
     try:
         if ran:
             _systemctl("stop", *ran)
         probe.wait_until(
-            "the lake's upkeep to end",
-            lambda: ask_systemd(f"{UPKEEP}.service", "ActiveState")["ActiveState"] in {"inactive", "failed"},
+            "the lake's maintenance to end",
+            lambda: (
+                ask_systemd(f"{MAINTENANCE}.service", "ActiveState")["ActiveState"] in {"inactive", "failed"}
+            ),
         )
         yield
     finally:

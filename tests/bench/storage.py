@@ -32,7 +32,7 @@ LEAST_ROWS = 10_000  # fewer say more about empty pages than about readings
 
 
 def measure() -> list[Figure]:
-    """Measure both, the lake after its upkeep."""
+    """Measure both, the lake after its maintenance."""
     (sizes,) = probe.query(SIZES)
     return [*raw(sizes), compressed(raw(sizes)), *lake()]
 
@@ -65,14 +65,14 @@ def compressed(raw_figures: list[Figure]) -> Figure:
 
 
 def lake() -> list[Figure]:
-    """Do the lake's upkeep, which compacts, and return the figure of its data files."""
-    if stage.UPKEEP not in probe.ENVIRONMENT.catalogue.services:
+    """Do the lake's maintenance, which compacts, and return the figure of its data files."""
+    if stage.MAINTENANCE not in probe.ENVIRONMENT.catalogue.services:
         return [Figure("c: the lake", None, UNIT, "not measured: this environment has no lake")]
     return [lake_size(remote.run(probe.APPS, ["sudo", "sensors-lake", "--local"]))]
 
 
 def lake_size(said: str) -> Figure:
-    """Return the figure from the upkeep's log; MillraceError where it does not tell the size."""
+    """Return the figure from the maintenance's log; MillraceError where it does not tell the size."""
     events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     sizes = [event["fields"] for event in events if event.get("message") == "the lake's size"]
     if not sizes or not sizes[-1].get("rows"):

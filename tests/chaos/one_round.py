@@ -76,7 +76,7 @@ class Round:
         """Make the stream, with event times in the past."""
         types = self.sensors.types
         start = datetime.now(UTC).replace(microsecond=0) - span(MOST, len(types)) - timedelta(minutes=5)
-        # Every other round has no invalid messages, so that the job's short plan has its share of the faults.
+        # Every other round has no invalid messages, so that the job's fast path has its share of the faults.
         shares = Shares(invalid=0.0) if self.seed % 2 else Shares()
         self.items = list(scenario(self.seed, MOST, types, start, shares=shares, rules=self.rules))
         self.sender = Sender(self.items, self.sensors.prefix, RATE)

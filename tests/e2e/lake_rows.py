@@ -20,9 +20,9 @@ import json, sys
 from datetime import datetime
 from pathlib import Path
 from millrace_common.config import load_config
-from sensors_job import lake, lake_command
+from sensors_job.lake import command as lake_command, rules as lake
 given = json.loads(GIVEN)
-settings = load_config(Path(sys.argv[1]), lake_command.UpkeepSettings)
+settings = load_config(Path(sys.argv[1]), lake_command.MaintenanceSettings)
 spark = lake_command.build_session(settings, lake_command.LOCAL)
 name = settings.lake.name
 for day in given["empty"]:

@@ -1,6 +1,6 @@
-"""Each message takes effect exactly once by the job's short plan, at a high rate, with an executor killed.
+"""Each message takes effect exactly once by the job's fast path, at a high rate, with an executor killed.
 
-The stream of test_recovery is judged by the full plan, while every daemon is killed.
+The stream of test_recovery is judged by the full path, while every daemon is killed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ COUNT = 20_000
 RATE = 1_000.0
 SEED = 20261121
 EXECUTOR = "[C]oarseGrainedExecutorBackend"
-# Messages that are invalid would be judged by the full plan.
+# Messages that are invalid would be judged by the full path.
 ALL_VALID = Shares(invalid=0.0)
 
 
@@ -39,9 +39,9 @@ def batches(plan: str) -> float:
 
 
 def await_short_plan() -> float:
-    """Wait until the job decides by the short plan; return how many batches the full one has decided."""
+    """Wait until the job decides by the fast path; return how many batches the full one has decided."""
     before = batches("short")
-    probe.wait_until("the job to be back at the short plan", lambda: batches("short") > before)
+    probe.wait_until("the job to be back at the fast path", lambda: batches("short") > before)
     return batches("full")
 
 
@@ -54,5 +54,5 @@ def test_every_message_takes_effect_exactly_once_by_the_short_plan(sensors: prob
         kill_executor()
         assert stream.flows(), "the executor was killed while messages came"
         stream.stop()
-    assert batches("full") == full, "only the short plan was tested"
+    assert batches("full") == full, "only the fast path was tested"
     stream.judge()

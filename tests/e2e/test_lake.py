@@ -44,7 +44,7 @@ def test_the_lake_is_what_the_database_is() -> None:
     assert (database - kept, kept - database) == (Counter(), Counter())
 
 
-def test_a_late_flood_sent_twice_across_upkeep_and_a_lost_checkpoint_is_in_the_lake_as_sent(
+def test_a_late_flood_sent_twice_across_maintenance_and_a_lost_checkpoint_is_in_the_lake_as_sent(
     sensors: probe.Sensors,
 ) -> None:
     """Yesterday's readings; then compaction and expiry; then the driver killed; then all of it again."""

@@ -148,7 +148,7 @@ def test_bytes_a_reading_are_those_of_all_rows() -> None:
     assert few.value is None
 
 
-def test_the_size_of_the_lake_is_what_its_upkeep_says() -> None:
+def test_the_size_of_the_lake_is_what_its_maintenance_says() -> None:
     event = {"message": "the lake's size", "fields": {"files": 3, "rows": 1_000, "bytes": 3_210}}
     said = "\n".join(["Picked up options", json.dumps({"message": "compacted"}), json.dumps(event)])
     found = storage.lake_size(said)

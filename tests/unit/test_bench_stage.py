@@ -203,6 +203,6 @@ def test_scripts_for_nodes_are_valid_and_use_what_is_there() -> None:
         compile(script, "script", "exec")
     assert probe.DATABASE
     # The COPY that the others are held against names the columns that the job's does.
-    from sensors_job.statements import MEASUREMENTS  # noqa: PLC0415 - beside what it is for
+    from sensors_job.store.statements import MEASUREMENTS  # noqa: PLC0415 - beside what it is for
 
     assert f"sensors.measurements ({', '.join(contest.COLUMNS)})" == MEASUREMENTS

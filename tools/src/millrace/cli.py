@@ -68,7 +68,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "millrace.verbs.dev:dev_main",
         "put the working tree of a service of ours onto its node, to debug it",
     ),
-    "idempotence": ("millrace.verbs.idempotence:main", "provision and deploy again; fail if anything changes"),
+    "idempotence": (
+        "millrace.verbs.idempotence:main",
+        "provision and deploy again; fail if it changes anything",
+    ),
     "destroy": (
         "millrace.verbs.destroy:destroy_main",
         "say what goes, ask, and remove the nodes, the network and what else is ours",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sensors_generator import reference
-from sensors_job import rules
+from sensors_job.judge import rules
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -20,9 +20,10 @@ if not list(Path(os.environ.get("SPARK_HOME", "/nowhere"), "jars").glob("iceberg
 from pyspark.sql import SparkSession
 
 from millrace_common.config import parse_config
-from sensors_job import lake, lake_command
 from sensors_job.config import LakeSettings
 from sensors_job.job import SESSION
+from sensors_job.lake import command as lake_command
+from sensors_job.lake import rules as lake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

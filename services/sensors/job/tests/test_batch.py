@@ -17,9 +17,12 @@ from millrace_common import service
 from sensors_generator.aggregates import PERIODS as ORACLE_PERIODS
 from sensors_generator.aggregates import aggregate
 from sensors_generator.reference import Reading
-from sensors_job import batch, lake, lake_command, profile, recompute, sums
-from sensors_job.history import Period
-from sensors_job.sums import Aggregate, Repeated
+from sensors_job.batch import command as batch
+from sensors_job.batch import profile, recompute, sums
+from sensors_job.batch.history import Period
+from sensors_job.batch.sums import Aggregate, Repeated
+from sensors_job.lake import command as lake_command
+from sensors_job.lake import rules as lake
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,11 +20,11 @@ if "SENSORS_JOB_TEST_DATABASE" not in os.environ:
 
 import psycopg2  # noqa: E402 - after the skips
 
-from sensors_job import profile, recompute, sums  # noqa: E402 - after the skips
-from sensors_job.driver_database import read_rules  # noqa: E402 - after the skips
-from sensors_job.history import Period  # noqa: E402 - after the skips
-from sensors_job.sink import Target, writer  # noqa: E402 - after the skips
-from sensors_job.sums import Repeated  # noqa: E402 - after the skips
+from sensors_job.batch import profile, recompute, sums  # noqa: E402 - after the skips
+from sensors_job.batch.history import Period  # noqa: E402 - after the skips
+from sensors_job.batch.sums import Repeated  # noqa: E402 - after the skips
+from sensors_job.store.driver_database import read_rules  # noqa: E402 - after the skips
+from sensors_job.store.sink import Target, writer  # noqa: E402 - after the skips
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ PERIOD = Period(ELEVEN, ELEVEN + timedelta(hours=1))
 
 
 class Settings:
-    """Stands in for UpkeepSettings: this database, and a topic of the test's own."""
+    """Stands in for MaintenanceSettings: this database, and a topic of the test's own."""
 
     def __init__(self, topic: str) -> None:
         """Name the topic."""

@@ -14,11 +14,13 @@ from sensors_generator.aggregates import PERIODS as ORACLE_PERIODS
 from sensors_generator.aggregates import aggregate
 from sensors_generator.reference import Reading
 from sensors_generator.usual import learn
-from sensors_job import lake, profile, recompute, rules, sums, validation
+from sensors_job.batch import profile, recompute, sums
+from sensors_job.batch.history import Period
+from sensors_job.batch.sums import Aggregate
 from sensors_job.config import DEFAULT_TYPES, BusinessHours, LakeSettings, Limits
-from sensors_job.history import Period
-from sensors_job.lake_table import LakeTable
-from sensors_job.sums import Aggregate
+from sensors_job.judge import rules, sql_path
+from sensors_job.lake import rules as lake
+from sensors_job.lake.table import LakeTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,12 +120,12 @@ def test_the_columns_that_unusual_rules_judge_by_are_the_readings_own(spark: Any
         [(b"b", message.encode(), 0, 7, appended), (b"b", b"no reading", 0, 8, appended)],
         local_spark.MESSAGE,
     )
-    for columns in validation.stages(Limits(), DEFAULT_TYPES):
+    for columns in sql_path.stages(Limits(), DEFAULT_TYPES):
         rows = rows.selectExpr(*columns)
     # The business hours' zone is no part of it.
     hours = BusinessHours(zone="Asia/Tokyo")
     line = rules.anomaly_line(rules.RuleSet(1, ()))
-    good, bad = rows.selectExpr(*validation.sink_columns(hours, 1, line, unusual=True)).collect()
+    good, bad = rows.selectExpr(*sql_path.sink_columns(hours, 1, line, unusual=True)).collect()
     assert (good.reading, good.hour, good.offset) == (230.25, 19, 7)
     assert good.facts == "2026-11-21T19:59:59.999Z\tb\tvoltage\t230.25\tV"
     assert (bad.reading, bad.hour, bad.facts) == (None, None, None)

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensors_generator import invalid, reference, stream
-from sensors_job import columnar, rules
 from sensors_job.config import DEFAULT_TYPES, BusinessHours, Limits
+from sensors_job.judge import fast_path, rules
 
 VERSION = 7
 START = datetime(2026, 11, 21, 10, tzinfo=UTC)
@@ -30,15 +30,15 @@ PLAIN = {
 }
 
 
-def contract(given_rules: tuple[rules.Rule, ...] = kafka_rows.RULES, **hours: Any) -> columnar.Contract:  # noqa: ANN401 - any field
+def contract(given_rules: tuple[rules.Rule, ...] = kafka_rows.RULES, **hours: Any) -> fast_path.Contract:  # noqa: ANN401 - any field
     agreed = rules.RuleSet(VERSION, given_rules, rules.Unusual(VERSION, 1, ()))
-    return columnar.contract(Limits(), DEFAULT_TYPES, BusinessHours(**hours), agreed)
+    return fast_path.contract(Limits(), DEFAULT_TYPES, BusinessHours(**hours), agreed)
 
 
-def judged(*values: bytes | None, agreed: columnar.Contract | None = None) -> list[dict[str, Any]]:
+def judged(*values: bytes | None, agreed: fast_path.Contract | None = None) -> list[dict[str, Any]]:
     """Return the rows that come of messages."""
     batch = kafka_rows.messages(*values, appended=APPENDED)
-    rows: list[dict[str, Any]] = columnar.judge(batch, agreed or contract()).to_pylist()
+    rows: list[dict[str, Any]] = fast_path.judge(batch, agreed or contract()).to_pylist()
     return rows
 
 
@@ -67,7 +67,7 @@ def test_a_stream_of_valid_messages_becomes_the_rows_of_the_oracle() -> None:
     batch = kafka_rows.messages(
         *(item.value for item in items), appended=START + stream.span(800, len(sensors))
     )
-    rows = columnar.judge(batch, contract()).to_pylist()
+    rows = fast_path.judge(batch, contract()).to_pylist()
     assert [reading(row) for row in rows] == [item.expected.reading for item in items]
     assert [row["offset"] for row in rows] == list(range(kafka_rows.FIRST, kafka_rows.FIRST + 800))
     flagged = 0
@@ -102,7 +102,7 @@ def test_every_kind_of_invalid_message_is_left_to_the_other_way() -> None:
     good = json.dumps(PLAIN).encode()
     for kind in kinds:
         for batch in ([kind.value], [good, kind.value, good]):
-            with pytest.raises(columnar.UndecidedError):
+            with pytest.raises(fast_path.UndecidedError):
                 judged(*batch)
 
 
@@ -116,7 +116,7 @@ def test_the_limits_of_time_are_inclusive(seconds: float, accepted: bool) -> Non
     if accepted:
         assert reading(judged(value)[0]).event_time == APPENDED + timedelta(seconds=seconds)
     else:
-        with pytest.raises(columnar.UndecidedError):
+        with pytest.raises(fast_path.UndecidedError):
             judged(value)
 
 
@@ -125,10 +125,10 @@ def test_only_short_messages_are_taken() -> None:
         value = json.dumps(PLAIN | {"note": ""}).encode()
         return value.replace(b'"note": ""', b'"note": "' + b"x" * (size - len(value)) + b'"')
 
-    assert len(of(columnar.MOST_BYTES)) == columnar.MOST_BYTES
-    assert len(judged(of(columnar.MOST_BYTES))) == 1
-    with pytest.raises(columnar.UndecidedError):
-        judged(of(columnar.MOST_BYTES + 1))
+    assert len(of(fast_path.MOST_BYTES)) == fast_path.MOST_BYTES
+    assert len(judged(of(fast_path.MOST_BYTES))) == 1
+    with pytest.raises(fast_path.UndecidedError):
+        judged(of(fast_path.MOST_BYTES + 1))
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_only_short_messages_are_taken() -> None:
 def test_weekday_hour_and_business_hours_are_local(stamp: str, expected: str) -> None:
     value = json.dumps(PLAIN | {"timestamp": stamp}).encode()
     batch = kafka_rows.messages(value, appended=datetime(2026, 4, 1, tzinfo=UTC))
-    (row,) = columnar.judge(batch, contract(zone="Europe/Berlin")).to_pylist()
+    (row,) = fast_path.judge(batch, contract(zone="Europe/Berlin")).to_pylist()
     assert row["measurement_line"].endswith(f"\t{expected}\t{VERSION}\n")
     assert datetime.fromisoformat(stamp).astimezone(ZoneInfo("Europe/Berlin")).hour == int(
         expected.split("\t")[1]
@@ -267,7 +267,7 @@ def plain_but(old: str, new: str) -> bytes:
     ],
 )
 def test_what_arrow_would_read_although_it_is_not_plain_is_left_alone(value: bytes) -> None:
-    with pytest.raises(columnar.UndecidedError):
+    with pytest.raises(fast_path.UndecidedError):
         judged(value)
 
 
@@ -281,7 +281,7 @@ def test_a_zero_keeps_its_sign_where_the_lake_keeps_it(value: str) -> None:
 def test_what_is_accepted_is_what_the_oracle_reads(values: list[bytes]) -> None:
     try:
         rows = judged(*values)
-    except columnar.UndecidedError:
+    except fast_path.UndecidedError:
         return
     assert [reading(row) for row in rows] == [reference.judge(value, APPENDED) for value in values]
 

@@ -6,7 +6,7 @@ import pytest
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is on the nodes; tests/e2e covers this there")
 
-from sensors_job.copy_stream import stream  # noqa: E402 - only with pyarrow
+from sensors_job.store.copy_stream import stream  # noqa: E402 - only with pyarrow
 
 LINES = ["a\t1\n", None, "ü\t2\n", None, "c\t3\n"]
 

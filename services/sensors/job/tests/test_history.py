@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace_common.config import parse_config
-from sensors_job import history, lake_command
-from sensors_job.history import Period, Reading
+from sensors_job.batch import history
+from sensors_job.batch.history import Period, Reading
+from sensors_job.lake import command as lake_command
 
 if TYPE_CHECKING:
     import threading
@@ -105,7 +106,7 @@ def test_readings_are_written_as_csv(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], source: str, seconds: list[int]
 ) -> None:
     monkeypatch.setattr(history, "setup_logging", lambda *_: None)
-    settings = parse_config(CONFIG, lake_command.UpkeepSettings)
+    settings = parse_config(CONFIG, lake_command.MaintenanceSettings)
     stop: threading.Event = None  # type: ignore[assignment] # a history that ends by itself never asks
     assert history.run(PERIOD, source, settings, stop) == 0
     header, *lines = capsys.readouterr().out.splitlines()

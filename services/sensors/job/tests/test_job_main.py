@@ -19,7 +19,7 @@ from millrace_common.http import HealthServer
 from sensors_job import job, main
 from sensors_job.config import JobSettings
 from sensors_job.metrics import Metrics
-from sensors_job.sink import Target
+from sensors_job.store.sink import Target
 
 if TYPE_CHECKING:
     from pathlib import Path

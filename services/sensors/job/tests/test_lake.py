@@ -10,9 +10,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from millrace_common.config import ConfigError, parse_config
-from sensors_job import lake
 from sensors_job.config import LakeSettings
-from sensors_job.lake import Entry, LedgerError, Step
+from sensors_job.lake import rules as lake
+from sensors_job.lake.rules import Entry, LedgerError, Step
 
 TOPIC = "sensors.measurements"
 

@@ -16,9 +16,11 @@ pytest.importorskip("pyarrow", reason="pyarrow is on the nodes; tests/e2e covers
 from prometheus_client import CollectorRegistry
 
 from millrace_common.config import parse_config
-from sensors_job import kafka_source, lake_command, lake_query
+from sensors_job import kafka_source
 from sensors_job.config import JobSettings
-from sensors_job.lake_metrics import LakeMetrics
+from sensors_job.lake import command as lake_command
+from sensors_job.lake import query as lake_query
+from sensors_job.lake.metrics import LakeMetrics
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,7 +121,7 @@ def test_the_lag_grows_while_the_lake_is_away(tmp_path: Path, monkeypatch: pytes
 
 def test_expiry_keeps_a_day_and_whatever_came_after_the_ledger() -> None:
     lake = {"warehouse": "hdfs://spark-1:8020/lake"}
-    settings = parse_config({"lake": lake, "postgres": CONFIG["postgres"]}, lake_command.UpkeepSettings)
+    settings = parse_config({"lake": lake, "postgres": CONFIG["postgres"]}, lake_command.MaintenanceSettings)
     now = int(datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp() * 1000)
     assert "TIMESTAMP '2026-11-21 12:00:00.000'" in lake_command.expiry(settings, now, now - 60_000)
     old = int(datetime(2026, 11, 19, 1, 2, 3, 456_000, tzinfo=UTC).timestamp() * 1000)

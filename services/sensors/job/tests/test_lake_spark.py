@@ -14,12 +14,15 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from millrace_common.config import parse_config
-from sensors_job import history, lake, lake_command, lifecycle_stores
+from sensors_job.batch import history
 from sensors_job.config import JobSettings
-from sensors_job.lake_metrics import LakeMetrics
-from sensors_job.lake_query import LakeQuery, QueryRun
-from sensors_job.lake_table import LakeTable
-from sensors_job.lifecycle import Chunk, Group
+from sensors_job.lake import command as lake_command
+from sensors_job.lake import rules as lake
+from sensors_job.lake.metrics import LakeMetrics
+from sensors_job.lake.query import LakeQuery, QueryRun
+from sensors_job.lake.table import LakeTable
+from sensors_job.lifecycle import stores as lifecycle_stores
+from sensors_job.lifecycle.policy import Chunk, Group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,8 +57,9 @@ class Lake:
         settings = parse_config(data, JobSettings)
         assert settings.lake is not None
         self.settings = settings.lake
-        self.upkeep = parse_config(
-            {"lake": data["lake"], "postgres": data["postgres"], "keep_hours": 0}, lake_command.UpkeepSettings
+        self.maintenance = parse_config(
+            {"lake": data["lake"], "postgres": data["postgres"], "keep_hours": 0},
+            lake_command.MaintenanceSettings,
         )
         self.table = LakeTable(spark, self.settings, TOPIC)
         self.table.make()
@@ -161,12 +165,12 @@ def test_a_batch_written_again_or_replayed_without_checkpoint_adds_nothing(bench
     assert bench.start() == bench.end()
 
 
-@pytest.mark.parametrize("upkeep", [True, False])
-def test_a_replay_after_compaction_and_expiry_adds_nothing(bench: Lake, *, upkeep: bool) -> None:
+@pytest.mark.parametrize("maintenance", [True, False])
+def test_a_replay_after_compaction_and_expiry_adds_nothing(bench: Lake, *, maintenance: bool) -> None:
     for end in ({0: 2, 1: 1}, {0: 3, 1: 4}, {0: 5, 1: 5}):
         bench.batch(end=end)
-    if upkeep:
-        lake_command.maintain(bench.spark, bench.upkeep)
+    if maintenance:
+        lake_command.maintain(bench.spark, bench.maintenance)
         assert bench.spark.table(f"{bench.settings.name}.files").count() == 1
         bench.spark.sql(f"CALL lake.system.rewrite_manifests('{bench.settings.table}')").collect()
     bench.expire_all()
@@ -182,12 +186,12 @@ def test_expiry_of_a_job_that_is_down_for_days_keeps_the_way_to_the_ledger(bench
     bench.batch({0: 0, 1: 0}, {0: 2, 1: 2})
     bench.batch()
     for _ in range(2):
-        lake_command.maintain(bench.spark, bench.upkeep)
+        lake_command.maintain(bench.spark, bench.maintenance)
         bench.spark.sql(f"CALL lake.system.rewrite_manifests('{bench.settings.table}')").collect()
     assert bench.start() == bench.end()
     bench.reject(0)
     bench.batch()
-    lake_command.maintain(bench.spark, bench.upkeep)
+    lake_command.maintain(bench.spark, bench.maintenance)
     assert bench.start() == bench.end()
 
 
@@ -214,7 +218,7 @@ def test_a_table_without_ledger_is_refused_until_a_person_restores_it(bench: Lak
     with pytest.raises(lake.LedgerError, match="When the lake's ledger is lost"):
         bench.batch({0: 0, 1: 0})
     with pytest.raises(lake.LedgerError, match="When the lake's ledger is lost"):
-        lake_command.maintain(bench.spark, bench.upkeep)
+        lake_command.maintain(bench.spark, bench.maintenance)
     assert bench.table.restore({}) == {0: 3, 1: 2}
     bench.batch({0: 0, 1: 0})
     assert bench.rows() == bench.expected()
@@ -296,18 +300,18 @@ def test_the_view_has_the_first_message_of_each_identity(bench: Lake) -> None:
     assert len(bench.first_ones()) == 10
 
 
-def test_upkeep_beside_appends_loses_and_doubles_nothing(bench: Lake) -> None:
+def test_maintenance_beside_appends_loses_and_doubles_nothing(bench: Lake) -> None:
     bench.batch({0: 0, 1: 0}, {0: 3, 1: 3})
     bench.batch({0: 3, 1: 3}, {0: 4, 1: 4})
     failures: list[BaseException] = []
 
-    def upkeep() -> None:
+    def maintenance() -> None:
         try:
-            lake_command.maintain(bench.spark, bench.upkeep)
+            lake_command.maintain(bench.spark, bench.maintenance)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the test must see it
             failures.append(error)
 
-    thread = threading.Thread(target=upkeep)
+    thread = threading.Thread(target=maintenance)
     thread.start()
     second = 10
     while thread.is_alive():
@@ -336,7 +340,7 @@ def test_a_reading_takes_at_most_four_bytes_after_compaction(bench: Lake) -> Non
     ).repartition(10).writeTo(name).option("use-table-distribution-and-ordering", "false").option(
         "fanout-enabled", "true"
     ).append()
-    bench.spark.sql(lake_command.compaction(bench.upkeep)).collect()
+    bench.spark.sql(lake_command.compaction(bench.maintenance)).collect()
     (size,) = bench.spark.sql(
         "SELECT count(*) AS files, sum(file_size_in_bytes) / sum(record_count) AS bytes "  # noqa: S608 - ours
         f"FROM {name}.files"

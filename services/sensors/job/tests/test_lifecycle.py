@@ -13,14 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace_common.config import ConfigError, parse_config
-from sensors_job import lifecycle, lifecycle_command
-from sensors_job.lifecycle import Chunk, Digest, Group, Policy, PolicyError
-from sensors_job.lifecycle_command import LifecycleSettings
+from sensors_job.lifecycle import command as lifecycle_command
+from sensors_job.lifecycle import policy as lifecycle
+from sensors_job.lifecycle.command import LifecycleSettings
+from sensors_job.lifecycle.policy import Chunk, Digest, Group, Policy, PolicyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sensors_job.lifecycle_stores import Database
+    from sensors_job.lifecycle.stores import Database
 
 NOW = datetime(2026, 11, 22, 3, 40, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -25,9 +25,10 @@ if "SENSORS_JOB_TEST_DATABASE" not in os.environ:
 import psycopg2
 
 from millrace_common.config import parse_config
-from sensors_job import lifecycle_command, lifecycle_stores
-from sensors_job.lifecycle import Chunk, Digest, Group, total
-from sensors_job.lifecycle_stores import BusyError, Database
+from sensors_job.lifecycle import command as lifecycle_command
+from sensors_job.lifecycle import stores as lifecycle_stores
+from sensors_job.lifecycle.policy import Chunk, Digest, Group, total
+from sensors_job.lifecycle.stores import BusyError, Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

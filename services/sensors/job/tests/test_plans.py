@@ -1,12 +1,12 @@
-"""The full plan runs only where a message needs it, and each partition's report counts once."""
+"""The full path runs only where a message needs it, and each partition's report counts once."""
 
 from __future__ import annotations
 
-from sensors_job.plans import FULL_BATCHES, Plan, Plans, Stats
+from sensors_job.judge.plans import FULL_BATCHES, Plan, Plans, Stats
 
 
 class Batch:
-    """A batch of three partitions; in the odd ones is a message that the short plan can't decide."""
+    """A batch of three partitions; in the odd ones is a message that the fast path can't decide."""
 
     def __init__(self, *odd: int) -> None:
         """Nothing has run yet; `plans` says what did."""

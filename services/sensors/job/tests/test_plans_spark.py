@@ -13,8 +13,8 @@ import local_spark
 import pytest
 
 from sensors_generator import stream
-from sensors_job import columnar, rules, validation
 from sensors_job.config import DEFAULT_TYPES, BusinessHours, Limits
+from sensors_job.judge import fast_path, rules, sql_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ def test_both_plans_make_the_same_rows_of_valid_messages(spark: Any) -> None:  #
     appended = BEGIN + timedelta(days=3, milliseconds=5)
     kafka = kafka_rows.messages(*values, appended=appended, key=b"k")
     judging = dataclasses.replace(RULES, unusual=rules.Unusual(7, 1, ()))
-    short = columnar.judge(kafka, columnar.contract(Limits(), DEFAULT_TYPES, HOURS, judging)).to_pylist()
+    short = fast_path.judge(kafka, fast_path.contract(Limits(), DEFAULT_TYPES, HOURS, judging)).to_pylist()
 
     # Not kafka.to_pylist(): of a time it looks for pandas, and fails where pyspark has looked in vain before.
     found = [
@@ -84,9 +84,9 @@ def test_both_plans_make_the_same_rows_of_valid_messages(spark: Any) -> None:  #
         for number, value in enumerate(values)
     ]
     rows = spark.createDataFrame(found, local_spark.MESSAGE)
-    for columns in validation.stages(Limits(), DEFAULT_TYPES):
+    for columns in sql_path.stages(Limits(), DEFAULT_TYPES):
         rows = rows.selectExpr(*columns)
-    last = validation.sink_columns(HOURS, RULES.version, rules.anomaly_line(RULES), unusual=True)
+    last = sql_path.sink_columns(HOURS, RULES.version, rules.anomaly_line(RULES), unusual=True)
     full = [row.asDict() for row in rows.selectExpr(*last).orderBy("offset").collect()]
 
     assert [row["reason"] for row in full] == [None] * len(values)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sensors_job.rules import anomaly_line, condition, copy_field, parse_rules
-from sensors_job.sqltext import number, text
+from sensors_job.judge.rules import anomaly_line, condition, copy_field, parse_rules
+from sensors_job.judge.sqltext import number, text
 
 
 def row(**changes: object) -> dict[str, Any]:

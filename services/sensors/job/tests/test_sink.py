@@ -22,12 +22,13 @@ if "SENSORS_JOB_TEST_DATABASE" not in os.environ:
 
 import psycopg2  # noqa: E402 - after the skips
 
-from sensors_job import columnar, statements  # noqa: E402 - after the skips
 from sensors_job.config import DEFAULT_TYPES, BusinessHours, Limits  # noqa: E402 - after the skips
-from sensors_job.database import STAGES  # noqa: E402 - after the skips
-from sensors_job.driver_database import backfill_aggregates  # noqa: E402 - after the skips
-from sensors_job.rules import Rule, RuleSet  # noqa: E402 - after the skips
-from sensors_job.sink import LedgerError, PartitionTask, Target, writer  # noqa: E402 - after the skips
+from sensors_job.judge import fast_path  # noqa: E402 - after the skips
+from sensors_job.judge.rules import Rule, RuleSet  # noqa: E402 - after the skips
+from sensors_job.store import statements  # noqa: E402 - after the skips
+from sensors_job.store.database import STAGES  # noqa: E402 - after the skips
+from sensors_job.store.driver_database import backfill_aggregates  # noqa: E402 - after the skips
+from sensors_job.store.sink import LedgerError, PartitionTask, Target, writer  # noqa: E402 - after the skips
 
 DATABASE = json.loads(os.environ["SENSORS_JOB_TEST_DATABASE"])
 COLUMNS = {
@@ -49,7 +50,7 @@ TEN = 1_795_255_200
 
 
 HIGH = Rule("high", "voltage", "above", 240.0, "info")
-CONTRACT = columnar.contract(Limits(), DEFAULT_TYPES, BusinessHours(), RuleSet(3, (HIGH,)))
+CONTRACT = fast_path.contract(Limits(), DEFAULT_TYPES, BusinessHours(), RuleSet(3, (HIGH,)))
 
 
 class Partition:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 pa = pytest.importorskip("pyarrow", reason="pyarrow is on the nodes")
 
 from sensors_generator import reference  # noqa: E402 - after the skip
-from sensors_job import rules, unusual, validation  # noqa: E402 - after the skip
 from sensors_job.config import BusinessHours  # noqa: E402 - after the skip
-from sensors_job.unusual import Judge, Usual  # noqa: E402 - after the skip
+from sensors_job.judge import baselines, rules, sql_path  # noqa: E402 - after the skip
+from sensors_job.judge.baselines import Judge, Usual  # noqa: E402 - after the skip
 
 MIDNIGHT = datetime(2026, 11, 21, tzinfo=UTC)
 VALUES = st.floats(-10, 10) | st.sampled_from([0.0, 2.0, -2.0, 4.0])
@@ -123,7 +123,7 @@ class Cursor:
 
     def execute(self, statement: str, values: tuple[int, ...]) -> None:
         """Note the question."""
-        assert statement == unusual.PROFILE
+        assert statement == baselines.PROFILE
         self.asked.append(values)
 
     def __iter__(self) -> Any:  # noqa: ANN401 - an iterator
@@ -135,7 +135,7 @@ def test_a_worker_reads_a_profile_once_for_each_version_of_the_rules() -> None:
     cursor = Cursor()
     rule = rules.Rule("odd", "voltage", "unusual", 2.0, "info")
     first, second = rules.Unusual(101, 3, (rule,)), rules.Unusual(102, 4, (rule,))
-    judges = [unusual.judge(cursor, one) for one in (first, first, second, second)]
+    judges = [baselines.judge(cursor, one) for one in (first, first, second, second)]
     assert cursor.asked == [(3,), (4,)]
     assert judges[0] is judges[1]
     assert judges[2] is judges[3]
@@ -163,7 +163,7 @@ def test_a_version_of_the_rules_says_which_profile_it_goes_by() -> None:
 
 def test_the_plan_has_nothing_of_profiles_unless_a_rule_goes_by_one() -> None:
     def names(*, wanted: bool) -> list[str]:
-        columns = validation.sink_columns(BusinessHours(), 1, "CAST(NULL AS STRING)", unusual=wanted)
+        columns = sql_path.sink_columns(BusinessHours(), 1, "CAST(NULL AS STRING)", unusual=wanted)
         return [column.split()[-1] for column in columns]
 
     assert names(wanted=True) == [*names(wanted=False), "facts", "reading", "hour"]

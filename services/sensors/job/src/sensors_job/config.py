@@ -68,7 +68,7 @@ class LakeSettings:
     catalog: str = setting("lake", pattern="[a-z][a-z0-9_]*")
     table: str = setting("sensors.readings", pattern=r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
     properties: Mapping[str, str] = field(default_factory=dict)
-    """Properties of a table that is made, over those of sensors_job.lake."""
+    """Properties of a table that is made, over those of sensors_job.lake.rules."""
     trigger_seconds: int = setting(60, minimum=1)
     max_offsets_per_trigger: int = setting(300_000, minimum=1)
     first_pause_seconds: int = setting(5, minimum=1)

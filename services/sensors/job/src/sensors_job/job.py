@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace_common.logs import fields
-from sensors_job import columnar, kafka_source, lake, validation
-from sensors_job.driver_database import backfill_aggregates, read_rules, starting_offsets
-from sensors_job.plans import Plans
-from sensors_job.rules import anomaly_line
-from sensors_job.sink import STATS, Target, writer
+from sensors_job import kafka_source
+from sensors_job.judge import fast_path, sql_path
+from sensors_job.judge.plans import Plans
+from sensors_job.judge.rules import anomaly_line
+from sensors_job.lake import rules as lake
+from sensors_job.store.driver_database import backfill_aggregates, read_rules, starting_offsets
+from sensors_job.store.sink import STATS, Target, writer
 
 if TYPE_CHECKING:
     from sensors_job.config import JobSettings
+    from sensors_job.judge.plans import Plan, Stats
+    from sensors_job.judge.rules import RuleSet
     from sensors_job.metrics import Metrics
-    from sensors_job.plans import Plan, Stats
-    from sensors_job.rules import RuleSet
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +91,7 @@ class Job:
         self._metrics = metrics
         self._database = settings.postgres.connect_arguments("sensors-job")
         self._plans = Plans()
-        self._stages = validation.stages(settings.limits, settings.types)
+        self._stages = sql_path.stages(settings.limits, settings.types)
         topics = settings.topics
         self._target = Target(self._database, topics.measurements, topics.anomalies, topics.rejected)
         self._busy = threading.Lock()
@@ -146,8 +148,8 @@ class Job:
     def _run(self, messages: Any, rules: RuleSet, plan: Plan) -> Stats:  # noqa: ANN401 - pyspark
         hours, unusual = self._settings.business_hours, rules.unusual
         if plan == "short":
-            rows = messages.selectExpr(*columnar.INPUT)
-            contract = columnar.contract(self._settings.limits, self._settings.types, hours, rules)
+            rows = messages.selectExpr(*fast_path.INPUT)
+            contract = fast_path.contract(self._settings.limits, self._settings.types, hours, rules)
             write = writer(self._target, unusual, contract)
         else:
             rows = messages
@@ -156,7 +158,7 @@ class Job:
             # Without a rule that goes by a profile the plan has nothing of them.
             line = anomaly_line(rules)
             rows = rows.selectExpr(
-                *validation.sink_columns(hours, rules.version, line, unusual=unusual is not None)
+                *sql_path.sink_columns(hours, rules.version, line, unusual=unusual is not None)
             )
             write = writer(self._target, unusual)
         return [row.asDict() for row in map_in_arrow(rows, write, STATS).collect()]

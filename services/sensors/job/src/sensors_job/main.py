@@ -10,8 +10,8 @@ from millrace_common.logs import fields
 from millrace_common.service import run_service
 from sensors_job.config import JobSettings
 from sensors_job.job import Job, build_session
-from sensors_job.lake_metrics import LakeMetrics
-from sensors_job.lake_query import LakeQuery
+from sensors_job.lake.metrics import LakeMetrics
+from sensors_job.lake.query import LakeQuery
 from sensors_job.metrics import Metrics
 
 if TYPE_CHECKING:

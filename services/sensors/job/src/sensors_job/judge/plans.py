@@ -8,23 +8,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FULL_BATCHES = 60
-"""How many batches take the full plan at once after one for which the short plan wasn't enough."""
+"""How many batches take the full path at once after one for which the fast path wasn't enough."""
 
 Plan = Literal["short", "full"]
-"""short: Kafka's columns as they are, for sensors_job.columnar; full: what validation.stages() projects."""
+"""short: Kafka's columns as they are, for judge.fast_path; full: what sql_path.stages() projects."""
 Stats = list[dict[str, Any]]
-"""What the tasks of a batch report: rows of sensors_job.sink.STATS."""
+"""What the tasks of a batch report: rows of sensors_job.store.sink.STATS."""
 
 
 class Plans:
-    """The short plan, and for some time after it was not enough the full one.
+    """The fast path, and for some time after it was not enough the full one.
 
-    Spark plans each batch anew. The short plan costs next to nothing, and the full one most of what the job
+    Spark plans each batch anew. The fast path costs next to nothing, and the full one most of what the job
     does at a few messages a second.
     """
 
     def __init__(self) -> None:
-        """Begin with the short plan."""
+        """Begin with the fast path."""
         self._full_batches = 0
         self.last: Plan = "short"
         """What decided the last batch."""

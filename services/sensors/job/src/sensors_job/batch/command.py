@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from millrace_common.logs import fields, setup_logging
 from millrace_common.service import run_command
-from sensors_job import lake_command
-from sensors_job.history import Period, parse_time
-from sensors_job.lake_command import UpkeepSettings
-from sensors_job.profile import Limits, learn, write
-from sensors_job.recompute import recompute
+from sensors_job.batch.history import Period, parse_time
+from sensors_job.batch.profile import Limits, learn, write
+from sensors_job.batch.recompute import recompute
+from sensors_job.lake import command as lake_command
+from sensors_job.lake.command import MaintenanceSettings
 
 if TYPE_CHECKING:
     import threading
@@ -73,7 +73,7 @@ def chosen_period(options: argparse.Namespace) -> Period:
     return period
 
 
-def run_recompute(period: Period, settings: UpkeepSettings, _stop: threading.Event) -> int:
+def run_recompute(period: Period, settings: MaintenanceSettings, _stop: threading.Event) -> int:
     """Compare; return 1 if anything differs, or nothing could be compared."""
     # Standard output is for the report.
     setup_logging(settings.log_level, sys.stderr)
@@ -83,7 +83,7 @@ def run_recompute(period: Period, settings: UpkeepSettings, _stop: threading.Eve
     return 1 if report.different or not report.compared else 0
 
 
-def run_profile(options: argparse.Namespace, settings: UpkeepSettings, _stop: threading.Event) -> int:
+def run_profile(options: argparse.Namespace, settings: MaintenanceSettings, _stop: threading.Event) -> int:
     """Learn a profile and write it; return 0, also where the lake has too little to learn from."""
     end = datetime.now(UTC)
     period, limits = Period(end - options.days * DAY, end), Limits(options.minimum, options.floor)
@@ -135,7 +135,7 @@ def parser() -> argparse.ArgumentParser:
 def run(
     own: argparse.ArgumentParser,
     options: argparse.Namespace,
-    settings: UpkeepSettings,
+    settings: MaintenanceSettings,
     stop: threading.Event,
 ) -> int:
     """Do what the command line, which `own` has read, asks for; SystemExit(2) where that names no period."""
@@ -151,7 +151,7 @@ def run(
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says; 1 on failure or where aggregates differ, 2 if it was called wrongly."""
     own = parser()
-    return run_command(own, UpkeepSettings, partial(run, own), arguments)
+    return run_command(own, MaintenanceSettings, partial(run, own), arguments)
 
 
 def scheduled(arguments: list[str] | None = None) -> int:

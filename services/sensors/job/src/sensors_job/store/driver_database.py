@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 
 from sensors_job import kafka_source
-from sensors_job.database import transaction
-from sensors_job.rules import RuleSet, parse_rules
+from sensors_job.judge.rules import RuleSet, parse_rules
+from sensors_job.store.database import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

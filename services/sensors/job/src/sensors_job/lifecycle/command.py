@@ -17,16 +17,18 @@ from millrace_common.config import ConfigError, setting
 from millrace_common.logs import fields
 from millrace_common.postgres import PostgresSettings  # noqa: TC001 - load_config reads the annotations
 from millrace_common.service import run_service
-from sensors_job import lake_command, lifecycle, lifecycle_stores
 from sensors_job.config import LakeSettings, Limits
-from sensors_job.lifecycle import READINGS, Digest, Group, PolicyError
+from sensors_job.lake import command as lake_command
+from sensors_job.lifecycle import policy as lifecycle
+from sensors_job.lifecycle import stores as lifecycle_stores
+from sensors_job.lifecycle.policy import READINGS, Digest, Group, PolicyError
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Sequence
 
-    from sensors_job.lifecycle import Chunk
-    from sensors_job.lifecycle_stores import Database
+    from sensors_job.lifecycle.policy import Chunk
+    from sensors_job.lifecycle.stores import Database
 
     Held = Callable[[Chunk], Mapping[Group, Digest]]
 
@@ -123,9 +125,9 @@ def opened_lake(settings: LifecycleSettings) -> Iterator[Held | None]:
     if settings.lake is None:
         yield None
         return
-    upkeep = lake_command.UpkeepSettings(settings.lake, settings.postgres, spark=settings.spark)
+    maintenance = lake_command.MaintenanceSettings(settings.lake, settings.postgres, spark=settings.spark)
     name = settings.lake.name
-    with lake_command.session(upkeep, lake_command.LOCAL) as spark:
+    with lake_command.session(maintenance, lake_command.LOCAL) as spark:
         yield lambda chunk: lifecycle_stores.lake_digests(spark, name, chunk)
 
 

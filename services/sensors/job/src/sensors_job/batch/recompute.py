@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import psycopg2
 
-from sensors_job import lake
-from sensors_job.lake_table import LakeTable
-from sensors_job.sums import (
+from sensors_job.batch.sums import (
     PERIODS,
     Aggregate,
     Difference,
@@ -26,12 +24,14 @@ from sensors_job.sums import (
     roll_up,
     with_counts_of,
 )
+from sensors_job.lake import rules as lake
+from sensors_job.lake.table import LakeTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from sensors_job.history import Period
-    from sensors_job.lake_command import UpkeepSettings
+    from sensors_job.batch.history import Period
+    from sensors_job.lake.command import MaintenanceSettings
 
 SHOWN = 20
 """How many differences are printed; all are counted."""
@@ -235,7 +235,7 @@ def contrast(values: Iterable[Repeated], database: Kept, moving: Mapping[Series,
     return report
 
 
-def recompute(spark: Any, settings: UpkeepSettings, period: Period) -> Report:  # noqa: ANN401 - pyspark
+def recompute(spark: Any, settings: MaintenanceSettings, period: Period) -> Report:  # noqa: ANN401 - pyspark
     """Compare the aggregates of a period of whole hours; LedgerError where the lake's ledger isn't sure."""
     ledger = LakeTable(spark, settings.lake, settings.topic).ledger()
     connection = psycopg2.connect(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sensors_job.sqltext import number, text
+from sensors_job.judge.sqltext import number, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

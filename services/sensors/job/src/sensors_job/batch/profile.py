@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import psycopg2
 from psycopg2.extras import execute_values
 
-from sensors_job import lake
+from sensors_job.lake import rules as lake
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sensors_job.history import Period
-    from sensors_job.lake_command import UpkeepSettings
+    from sensors_job.batch.history import Period
+    from sensors_job.lake.command import MaintenanceSettings
 
 NORMAL = 1.4826
 """The standard deviation of a normal distribution over its median distance from the centre."""
@@ -86,7 +86,7 @@ def split(rows: Iterable[Usual], known: set[str]) -> tuple[list[Usual], set[str]
     return [row for row in rows if row.sensor_id in known], {row.sensor_id for row in rows} - known
 
 
-def write(settings: UpkeepSettings, rows: list[Usual], period: Period, limits: Limits) -> Learned | None:
+def write(settings: MaintenanceSettings, rows: list[Usual], period: Period, limits: Limits) -> Learned | None:
     """Write a new version, in force at once where rules go by it; None if there is nothing to write."""
     connection = psycopg2.connect(**settings.postgres.connect_arguments("sensors-batch"))
     with closing(connection), connection, connection.cursor() as cursor:

@@ -18,8 +18,9 @@ import psycopg2
 
 from millrace_common.logs import setup_logging
 from millrace_common.service import run_command
-from sensors_job import lake, lake_command
-from sensors_job.lake_command import UpkeepSettings
+from sensors_job.lake import command as lake_command
+from sensors_job.lake import rules as lake
+from sensors_job.lake.command import MaintenanceSettings
 
 if TYPE_CHECKING:
     import threading
@@ -107,7 +108,7 @@ def from_database(settings: PostgresSettings, period: Period) -> Iterator[Iterat
 
 @contextmanager
 def from_lake(
-    settings: UpkeepSettings, period: Period, *, messages: bool = False
+    settings: MaintenanceSettings, period: Period, *, messages: bool = False
 ) -> Iterator[Iterator[Reading]]:
     """Yield the lake's readings, each once; with `messages` as often as it was sent."""
     with lake_command.session(settings, lake_command.LOCAL) as spark:
@@ -136,7 +137,7 @@ def write(readings: Iterable[Reading]) -> None:
         out.writerow([reading.event_time.isoformat(timespec="microseconds"), *reading[1:]])
 
 
-def run(period: Period, source: str, settings: UpkeepSettings, _stop: threading.Event) -> int:
+def run(period: Period, source: str, settings: MaintenanceSettings, _stop: threading.Event) -> int:
     """Write the readings of a period; return 0."""
     # Standard output is for the readings.
     setup_logging(settings.log_level, sys.stderr)
@@ -152,7 +153,7 @@ def run(period: Period, source: str, settings: UpkeepSettings, _stop: threading.
     return 0
 
 
-def run_asked(options: argparse.Namespace, settings: UpkeepSettings, stop: threading.Event) -> int:
+def run_asked(options: argparse.Namespace, settings: MaintenanceSettings, stop: threading.Event) -> int:
     """Write what the command line asks for; return 0."""
     return run(Period(options.begin, options.end, options.sensor), options.source, settings, stop)
 
@@ -191,4 +192,4 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print readings; 1 on failure, 2 for a wrong command line or wrong settings."""
-    return run_command(parser(), UpkeepSettings, run_asked, arguments)
+    return run_command(parser(), MaintenanceSettings, run_asked, arguments)

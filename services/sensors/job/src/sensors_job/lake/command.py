@@ -1,4 +1,4 @@
-"""The commands `sensors-lake`, which a timer runs for upkeep, and `sensors-lake-restore`."""
+"""The commands `sensors-lake`, which a timer runs for maintenance, and `sensors-lake-restore`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from millrace_common.config import setting
 from millrace_common.logs import fields
 from millrace_common.postgres import PostgresSettings  # noqa: TC001 - load_config reads the annotations
 from millrace_common.service import run_command
-from sensors_job import lake
 from sensors_job.config import LakeSettings  # noqa: TC001 - as above
-from sensors_job.lake_table import LakeTable
+from sensors_job.lake import rules as lake
+from sensors_job.lake.table import LakeTable
 
 if TYPE_CHECKING:
     import threading
@@ -45,7 +45,7 @@ LOCAL = {
 
 
 @dataclass(frozen=True)
-class UpkeepSettings:
+class MaintenanceSettings:
     """All settings of the lake's commands."""
 
     lake: LakeSettings
@@ -60,7 +60,7 @@ class UpkeepSettings:
     spark: Mapping[str, str] = field(default_factory=dict)
 
 
-def compaction(settings: UpkeepSettings) -> str:
+def compaction(settings: MaintenanceSettings) -> str:
     """Return the statement that writes the days with many small files anew, in the table's sort order."""
     catalog, table = settings.lake.catalog, settings.lake.table
     options = {"min-input-files": settings.small_files, "max-concurrent-file-group-rewrites": 1}
@@ -71,7 +71,7 @@ def compaction(settings: UpkeepSettings) -> str:
     )
 
 
-def expiry(settings: UpkeepSettings, now_ms: int, ledger_ms: int) -> str:
+def expiry(settings: MaintenanceSettings, now_ms: int, ledger_ms: int) -> str:
     """Return the statement that expires the snapshots that are too old.
 
     It keeps those since the ledger's too, however old that is, so that the way back to it is never broken.
@@ -85,7 +85,7 @@ def expiry(settings: UpkeepSettings, now_ms: int, ledger_ms: int) -> str:
     )
 
 
-def maintain(spark: Any, settings: UpkeepSettings) -> None:  # noqa: ANN401 - pyspark
+def maintain(spark: Any, settings: MaintenanceSettings) -> None:  # noqa: ANN401 - pyspark
     """Compact, then expire; LedgerError, and nothing expires, where the ledger isn't sure.
 
     Safe while the query appends: each of them commits on top of what the other one has committed.
@@ -99,7 +99,7 @@ def maintain(spark: Any, settings: UpkeepSettings) -> None:  # noqa: ANN401 - py
     # Once more: the query may have appended meanwhile, and what it left is the newest ledger now.
     ledger = table.tag()
     if ledger is None:
-        message = "the lake's table has lost its snapshots under the upkeep's hands"
+        message = "the lake's table has lost its snapshots under the maintenance's hands"
         raise lake.LedgerError(message)
     now_ms = int(datetime.now(UTC).timestamp() * 1000)
     expired = spark.sql(expiry(settings, now_ms, ledger.entry.committed_ms)).first().asDict()
@@ -111,7 +111,7 @@ def maintain(spark: Any, settings: UpkeepSettings) -> None:  # noqa: ANN401 - py
     log.info("the lake's size", extra=fields(**size.asDict()))
 
 
-def build_session(settings: UpkeepSettings, conf: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - pyspark
+def build_session(settings: MaintenanceSettings, conf: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - pyspark
     """Return the Spark session of a command, `conf` winning over everything else."""
     from pyspark.sql import SparkSession  # noqa: PLC0415 - only on the nodes
 
@@ -123,7 +123,7 @@ def build_session(settings: UpkeepSettings, conf: Mapping[str, str] | None = Non
 
 
 @contextmanager
-def session(settings: UpkeepSettings, conf: Mapping[str, str] | None = None) -> Iterator[Any]:
+def session(settings: MaintenanceSettings, conf: Mapping[str, str] | None = None) -> Iterator[Any]:
     """Yield the Spark session of a command, as build_session() makes it, and stop it."""
     spark = build_session(settings, conf)
     try:
@@ -132,8 +132,8 @@ def session(settings: UpkeepSettings, conf: Mapping[str, str] | None = None) -> 
         spark.stop()
 
 
-def run(options: argparse.Namespace, settings: UpkeepSettings, _stop: threading.Event) -> int:
-    """Do the upkeep once, as the command line has it; return 0."""
+def run(options: argparse.Namespace, settings: MaintenanceSettings, _stop: threading.Event) -> int:
+    """Do the maintenance once, as the command line has it; return 0."""
     if options.keep_hours is not None:
         settings = replace(settings, keep_hours=options.keep_hours)
     with session(settings, LOCAL if options.local else None) as spark:
@@ -141,7 +141,7 @@ def run(options: argparse.Namespace, settings: UpkeepSettings, _stop: threading.
     return 0
 
 
-def run_restore(options: argparse.Namespace, settings: UpkeepSettings, _stop: threading.Event) -> int:
+def run_restore(options: argparse.Namespace, settings: MaintenanceSettings, _stop: threading.Event) -> int:
     """Write the ledger anew from the rows; return 0."""
     with session(settings, LOCAL) as spark:
         offsets = LakeTable(spark, settings.lake, settings.topic).restore(dict(options.skip_to))
@@ -158,7 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--keep-hours", type=int, metavar="HOURS", help="how long snapshots are kept, over the settings' own"
     )
-    return run_command(parser, UpkeepSettings, run, arguments)
+    return run_command(parser, MaintenanceSettings, run, arguments)
 
 
 def parse_place(text: str) -> tuple[int, int]:
@@ -181,4 +181,4 @@ def restore(arguments: list[str] | None = None) -> int:
         metavar="PARTITION=OFFSET",
         help="give up the messages of a partition below an offset; for each partition that needs it",
     )
-    return run_command(parser, UpkeepSettings, run_restore, arguments)
+    return run_command(parser, MaintenanceSettings, run_restore, arguments)

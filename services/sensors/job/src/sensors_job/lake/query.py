@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace_common.logs import fields
-from sensors_job import kafka_source, lake, validation
+from sensors_job import kafka_source
 from sensors_job.job import fresh_checkpoint
-from sensors_job.lake_table import LakeTable
+from sensors_job.judge import sql_path
+from sensors_job.lake import rules as lake
+from sensors_job.lake.table import LakeTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sensors_job.config import JobSettings, LakeSettings
-    from sensors_job.lake_metrics import LakeMetrics
+    from sensors_job.lake.metrics import LakeMetrics
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ class LakeQuery:
         self._lake = lake_settings
         self._metrics = metrics
         self._topic = settings.topics.measurements
-        self._stages = validation.stages(settings.limits, settings.types)
+        self._stages = sql_path.stages(settings.limits, settings.types)
         self._busy = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None

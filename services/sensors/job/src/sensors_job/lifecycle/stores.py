@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg2
 
-from sensors_job import lake
-from sensors_job.lifecycle import Chunk, Digest, Group, Policy
+from sensors_job.lake import rules as lake
+from sensors_job.lifecycle.policy import Chunk, Digest, Group, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

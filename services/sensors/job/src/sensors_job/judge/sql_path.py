@@ -1,8 +1,8 @@
 """The message contract (docs/message-contract.md) as Spark SQL expressions.
 
-They judge any message. The job needs them only for batches that sensors_job.columnar can't decide, the lake's
-query for all. Nearly every message takes the short way: one parse into typed columns, two patterns, no
-surprise. Only what fails there gets a second look: parsed again, as VARIANT, to say why (or to accept it
+They judge any message. The job needs them only for batches that sensors_job.judge.fast_path can't decide,
+the lake's query for all. Nearly every message takes a short way: one parse into typed columns, two patterns,
+no surprise. Only what fails there gets a second look: parsed again, as VARIANT, to say why (or to accept it
 after all: nested extra fields, spaces).
 The short way is strict although from_json turns numbers into texts: no such text matches the id's pattern,
 the timestamp's pattern or a known type, which is why the words true, false and null are no sensor ids.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from sensors_job.sqltext import number, text
+from sensors_job.judge.sqltext import number, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -175,12 +175,12 @@ def sink_columns(
     *,
     unusual: bool = False,
 ) -> Stage:
-    """Return the last projection: what the tasks get, as sensors_job.sink names it.
+    """Return the last projection: what the tasks get, as sensors_job.store.sink names it.
 
     minute is where the reading's minute begins, in seconds since 1970; null, as type, for a rejected row.
     Key and value of accepted rows are for those that the database finds in conflict. With `unusual` come the
-    columns that sensors_job.unusual judges by: reading, its hour (UTC), and facts, the first fields of an
-    anomaly's line.
+    columns that sensors_job.judge.baselines judges by: reading, its hour (UTC), and facts, the first fields
+    of an anomaly's line.
     """
     original = [f"CASE WHEN reason IS NULL THEN {column} END AS {column}" for column in ("key", "value")]
     facts = "concat_ws('\\t', stamp, sensor_id, type, CAST(reading AS STRING), unit)"

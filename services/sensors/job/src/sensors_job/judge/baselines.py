@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensors_job.rules import concerns, copy_field
+from sensors_job.judge.rules import concerns, copy_field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sensors_job.rules import Rule, Unusual
+    from sensors_job.judge.rules import Rule, Unusual
 
 PROFILE = "SELECT sensor_id, type, hour, centre, spread FROM sensors.profiles WHERE version = %s"
 

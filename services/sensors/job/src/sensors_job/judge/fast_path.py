@@ -1,7 +1,7 @@
 """The short way through the message contract: a record batch at a time, column by column, on Arrow.
 
 Runs in the executors' Python workers. Takes plain messages alone: one flat object of scalars on one line,
-without escapes, as producers write them. Of those it accepts what sensors_job.validation accepts
+without escapes, as producers write them. Of those it accepts what sensors_job.judge.sql_path accepts
 (docs/message-contract.md; tests hold both against the same oracle) and makes the same rows of them; for all
 else it raises UndecidedError, and the batch is judged by that module.
 """
@@ -20,14 +20,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import json
 
-from sensors_job.rules import concerns, copy_field
-from sensors_job.validation import SENSOR_ID, STAMP
+from sensors_job.judge.rules import concerns, copy_field
+from sensors_job.judge.sql_path import SENSOR_ID, STAMP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sensors_job.config import BusinessHours, Limits
-    from sensors_job.rules import Rule, RuleSet
+    from sensors_job.judge.rules import Rule, RuleSet
 
 # pyarrow asks for these whenever it converts a value of Python's. Where one is missing, as both are on the
 # executors, each time the whole path would be searched: half a millisecond, dozens of times a batch.
@@ -62,7 +62,7 @@ _SECONDS = pa.timestamp("s", "UTC")
 
 
 class UndecidedError(RuntimeError):
-    """A message can be neither accepted nor rejected by the short way."""
+    """A message can be neither accepted nor rejected by the fast path."""
 
 
 @dataclass(frozen=True)

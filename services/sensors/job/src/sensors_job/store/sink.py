@@ -15,16 +15,17 @@ import psycopg2
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensors_job import columnar, statements
-from sensors_job.columnar import UndecidedError
-from sensors_job.copy_stream import copy_in
-from sensors_job.database import transaction
-from sensors_job.unusual import judge
+from sensors_job.judge import fast_path
+from sensors_job.judge.baselines import judge
+from sensors_job.judge.fast_path import UndecidedError
+from sensors_job.store import statements
+from sensors_job.store.copy_stream import copy_in
+from sensors_job.store.database import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from sensors_job.rules import Unusual
+    from sensors_job.judge.rules import Unusual
 
 STATS = (
     "partition int, first_offset long, next_offset long, stored long, duplicates long, rejected long, "
@@ -51,7 +52,7 @@ class LedgerError(RuntimeError):
 
 
 def writer(
-    target: Target, unusual: Unusual | None = None, contract: columnar.Contract | None = None
+    target: Target, unusual: Unusual | None = None, contract: fast_path.Contract | None = None
 ) -> Callable[[Iterator[Any]], Iterator[Any]]:
     """Return the function for mapInArrow that writes a task's record batches and yields one row of STATS.
 
@@ -60,7 +61,7 @@ def writer(
     """
 
     def judged(batch: Any) -> Any:  # noqa: ANN401 - no types
-        return columnar.judge(batch, contract) if contract and batch.num_rows else batch
+        return fast_path.judge(batch, contract) if contract and batch.num_rows else batch
 
     def write(batches: Iterator[Any]) -> Iterator[Any]:
         started = time.monotonic()

@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from millrace_common.logs import fields
-from sensors_job import lake
-from sensors_job.lake import Entry, Ledger, LedgerError, Offsets, Step
+from sensors_job.lake import rules as lake
+from sensors_job.lake.rules import Entry, Ledger, LedgerError, Offsets, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

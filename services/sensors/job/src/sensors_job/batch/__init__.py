@@ -1,0 +1,1 @@
+"""The past once more: aggregates recomputed, baselines learned, history printed."""

@@ -1,0 +1,1 @@
+"""The lake: its table, its ledger, the query that appends, and its maintenance."""

@@ -1,0 +1,1 @@
+"""How judged rows get into the database: one transaction a task, with the ledger."""
