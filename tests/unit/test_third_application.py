@@ -110,6 +110,7 @@ def test_its_topic_account_and_acl_are_deployed(deployed: dict[str, Any]) -> Non
 def test_its_database_is_deployed(copy: Path, deployed: dict[str, Any]) -> None:
     (database,) = [one for one in deployed["databases"] if one["name"] == "hello"]
     assert database["owner"] == "hello_owner"
+    assert database["accounts"] == ["hello_greeter"]
     assert database["migrations"] == str(copy / "services/hello/migrations")
     assert {"name": "hello_greeter", "password": "secret-of-postgres_hello_greeter"} in deployed["accounts"]
 

@@ -185,6 +185,8 @@ def _database(database: Database) -> dict[str, object]:
     found: dict[str, object] = {
         "name": database.name,
         "owner": database.owner,
+        # Who may connect; nobody else may.
+        "accounts": [name for name in database.accounts if name != database.owner],
         "extensions": list(database.extensions),
     }
     paths_ = {"migrations": database.migrations, "community_script": database.community_script}
