@@ -248,7 +248,7 @@ def change(facts: Facts, wanted: Wanted) -> None:
             _write_as_root(str(_limit_path(name)), f"{KERNEL_LIMITS[name]}\n")
     # Where systemd is, the package's installation starts the daemon; it is ours to stop all the same.
     if not facts.daemon_runs:
-        daemon.start()
+        daemon.start(installed=incus_package(facts.os) in facts.missing)
     daemon.set_up(wanted.bridge)
 
 

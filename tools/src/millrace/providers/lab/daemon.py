@@ -9,12 +9,14 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from millrace.console import CommandError, MillraceError, run, say
 from millrace.paths import state_root
 from millrace.providers.lab import incus
 
 READY_WITHIN = 60  # seconds
+UNIT = "incus.service"
 NAMES = ("/usr/libexec/incus/incusd", "/usr/lib/incus/incusd", "/opt/incus/bin/incusd")
 
 
@@ -61,26 +63,59 @@ def identity() -> dict[str, int]:
     return {"pid": pid, "start": int(fields[19])}
 
 
-def start() -> None:
-    """Start the daemon, through systemd where that is PID 1, and record that it is ours to stop."""
+def boot_id() -> str:
+    """Return what names this boot of the machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _recorded() -> dict[str, Any]:
+    """Return what `start` recorded, nothing where it did not."""
+    return dict(json.loads(_record().read_text(encoding="utf-8"))) if _record().exists() else {}
+
+
+def _installed(record: dict[str, Any]) -> bool:
+    return "unit" in record and record["boot"] is None
+
+
+def _claim(*, installed: bool) -> dict[str, Any]:
+    """Return the record that makes the daemon ours.
+
+    Under systemd the package's unit starts the daemon at each boot, with another process each time. If the
+    bootstrap installed the package, the unit is ours for good. If it was there, the daemon that we started is
+    ours until the next boot. Without systemd nothing starts it at boot: ours is the one process of this boot.
+    """
+    if has_systemd():
+        return {"unit": UNIT, "boot": None if installed else boot_id()}
+    return {**identity(), "boot": boot_id()}
+
+
+def start(*, installed: bool = False) -> None:
+    """Start the daemon, through systemd where that is PID 1, and record that it is ours to stop.
+
+    ``installed`` says that the bootstrap has just installed its package.
+    """
     log = state_root() / "incusd.log"
     state_root().mkdir(parents=True, exist_ok=True, mode=0o700)
     if has_systemd():
-        run(incus.root_command("systemctl", "start", "incus.socket", "incus.service"))
+        run(incus.root_command("systemctl", "start", "incus.socket", UNIT))
     else:
         program = binary()
         if program is None:
             msg = "the package incus is installed, but its daemon incusd is in none of: " + ", ".join(NAMES)
             raise MillraceError(msg)
         with log.open("ab") as output:
-            subprocess.Popen(  # noqa: S603 - a path found above
-                incus.root_command("setsid", program, "--group", "incus-admin"),
+            # It leaves for a session of its own by itself: sudo knows its ticket by the terminal of this one.
+            done = subprocess.run(  # noqa: S603 - a path found above
+                incus.root_command("setsid", "--fork", program, "--group", "incus-admin"),
+                check=False,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,
                 cwd="/",
             )
+        if done.returncode != 0:
+            msg = f"the Incus daemon could not be started (status {done.returncode}); see {log}"
+            raise MillraceError(msg)
     end = time.monotonic() + READY_WITHIN
     while not incus.running():
         if time.monotonic() > end:
@@ -88,12 +123,17 @@ def start() -> None:
             msg = f"the Incus daemon did not answer within {READY_WITHIN} s; see {where}"
             raise MillraceError(msg)
         time.sleep(0.5)
-    _record().write_text(json.dumps(identity()) + "\n", encoding="utf-8")
+    claim = _claim(installed=installed or _installed(_recorded()))
+    _record().write_text(json.dumps(claim) + "\n", encoding="utf-8")
 
 
 def is_ours() -> bool:
-    """Tell whether the bootstrap started the daemon that runs now."""
-    return _record().exists() and json.loads(_record().read_text(encoding="utf-8")) == identity()
+    """Tell whether the bootstrap started the daemon that runs now, or installed the unit that did."""
+    record = _recorded()
+    if "unit" in record:
+        return record["boot"] in {None, boot_id()}
+    # Records of earlier versions have no boot.
+    return bool(record) and record == {key: {**identity(), "boot": boot_id()}[key] for key in record}
 
 
 def network(name: str) -> dict[str, str] | None:
@@ -178,14 +218,16 @@ def _remove(kind: str, name: str) -> None:
 def stop() -> None:
     """Stop the daemon and its socket."""
     if has_systemd():
-        run(incus.root_command("systemctl", "stop", "incus.socket", "incus.service"))
+        run(incus.root_command("systemctl", "stop", "incus.socket", UNIT))
     else:
         incus.incus("admin", "shutdown", "--timeout", "120")
-        pid = json.loads(_record().read_text(encoding="utf-8"))["pid"]
+        pid = _recorded()["pid"]
         end = time.monotonic() + READY_WITHIN
         while Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes():
             if time.monotonic() > end:
                 msg = f"the Incus daemon (process {pid}) did not end within {READY_WITHIN} s"
                 raise MillraceError(msg)
             time.sleep(0.2)
-    _record().unlink()
+    # That the bootstrap installed it stays true: at the next boot the unit starts again.
+    if not _installed(_recorded()):
+        _record().unlink()
