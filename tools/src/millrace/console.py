@@ -6,9 +6,12 @@ Standard library only, since the bootstrap runs before the tool environment exis
 from __future__ import annotations
 
 import os
+import re
 import shlex
+import shutil
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -35,6 +38,10 @@ class CommandError(MillraceError):
         super().__init__(f"`{shlex.join(command)}` failed with status {status}: {self.output}")
 
 
+class SudoError(MillraceError):
+    """Root is needed, and sudo does not give it without a password that nobody can type."""
+
+
 def say(message: str = "") -> None:
     """Print a line for the operator at once, also where the output is a pipe."""
     sys.stdout.write(message + "\n")
@@ -56,6 +63,55 @@ def confirmed(question: str) -> bool:
     return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
 
 
+_asking = threading.Lock()
+
+
+def sudo_wants_password(words: Sequence[str], output: str) -> bool:
+    """Tell whether a command failed only because sudo wanted a password; `output` is in English."""
+    wants = r"^sudo(-rs)?: .*(password|authentication) is required"
+    return words[:1] == ["sudo"] and re.search(wants, output, re.MULTILINE) is not None
+
+
+def _ask_for_sudo() -> None:
+    """Let sudo ask for its password, which it then remembers for a while; one question for all threads."""
+    with _asking:
+        if run_once(["sudo", "-n", "-v"]).returncode == 0:
+            return
+        if not sys.stdin.isatty():
+            msg = (
+                "sudo wants a password, and there is no terminal to ask for it; start this at a terminal, as"
+                " root, or let this user use sudo without a password"
+            )
+            raise SudoError(msg)
+        if subprocess.run(["sudo", "-v"], check=False).returncode != 0:  # noqa: S607 - where it is differs
+            msg = "sudo was not given the right password"
+            raise SudoError(msg)
+
+
+def run_once(
+    words: list[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: str | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program quietly and return how it ended, whatever that is; sudo's messages are in English."""
+    sudo = words[:1] == ["sudo"]
+    if sudo and shutil.which("sudo") is None:
+        msg = f"root is needed for `{shlex.join(words[1:])}`, and there is no sudo on this machine"
+        raise SudoError(msg)
+    return subprocess.run(  # noqa: S603 - no shell; callers pass fixed words and validated names
+        words,
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **({"LC_ALL": "C"} if sudo else {}), **(env or {})},
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+    )
+
+
 def run(
     command: Sequence[str | Path],
     *,
@@ -63,18 +119,18 @@ def run(
     cwd: Path | None = None,
     stdin: str | None = None,
 ) -> str:
-    """Run a program quietly and return its standard output; raise CommandError when it fails."""
+    """Run a program quietly and return its standard output; raise CommandError when it fails.
+
+    Where sudo wants a password for it, ask for that first; raise SudoError when nobody can answer.
+    """
     words = [str(word) for word in command]
-    done = subprocess.run(  # noqa: S603 - no shell; callers pass fixed words and validated names
-        words,
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-    )
+    done = run_once(words, env=env, cwd=cwd, stdin=stdin)
+    if done.returncode != 0 and sudo_wants_password(words, done.stderr):
+        _ask_for_sudo()
+        done = run_once(words, env=env, cwd=cwd, stdin=stdin)
+        if done.returncode != 0 and sudo_wants_password(words, done.stderr):
+            msg = "sudo forgets its password at once (timestamp_timeout=0?); start this as root"
+            raise SudoError(msg)
     if done.returncode != 0:
         raise CommandError(words, done.returncode, done.stderr or done.stdout)
     return done.stdout
@@ -85,6 +141,9 @@ def stream(
 ) -> int:
     """Run a program with its output shown as it comes and return its exit status."""
     words = [str(word) for word in command]
+    if words[:2] == ["sudo", "-n"]:
+        # Its output is not read, so what sudo wants is asked before.
+        run(["sudo", "-n", "true"])
     return subprocess.run(  # noqa: S603 - as in `run`
         words, check=False, cwd=cwd, env={**os.environ, **(env or {})}
     ).returncode

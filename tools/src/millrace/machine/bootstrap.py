@@ -91,12 +91,17 @@ def _as_root_exists(path: Path) -> bool:
 
 
 def _privileged() -> bool:
-    """Tell whether root is at hand; asks for sudo's password where a terminal is there to give it."""
+    """Tell whether root is at hand; sudo asks for a password where a terminal is there to give it."""
     if os.geteuid() == 0:
         return True
     if shutil.which("sudo") is None:
         return False
-    return stream(["sudo", "-v"] if sys.stdin.isatty() else ["sudo", "-n", "-v"]) == 0
+    try:
+        # Not `sudo -v`: that wants a password as soon as one of the user's rules does, whichever applies.
+        run(["sudo", "-n", "true"])
+    except CommandError:
+        return False
+    return True
 
 
 def _free(path: Path) -> float:

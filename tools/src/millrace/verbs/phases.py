@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from millrace.console import INTERRUPTED, MillraceError, Phases, say, stream, stream_checked, stream_lines
+from millrace.machine import sudo
 from millrace.paths import cache_dir, environment, repo_root, state_dir, wrong_environment
 from millrace.providers.lab import incus
 from millrace.verbs import durations, scenarios
@@ -166,7 +167,8 @@ def main(argv: list[str]) -> int:
     start, when = durations.starting_point(), datetime.now(UTC).isoformat(timespec="seconds")
     began = time.monotonic()
     try:
-        VERBS[argv[0]](phases)
+        with sudo.kept_fresh():
+            VERBS[argv[0]](phases)
         if argv[0] == "up":
             say(where())
     except MillraceError as error:

@@ -81,7 +81,7 @@ def _claim(*, installed: bool) -> dict[str, Any]:
     """Return the record that makes the daemon ours.
 
     Under systemd the package's unit starts the daemon at each boot, with another process each time. If the
-    bootstrap installed the package, the unit is ours for good; if it was there and stopped, the daemon is
+    bootstrap installed the package, the unit is ours for good. If it was there, the daemon that we started is
     ours until the next boot. Without systemd nothing starts it at boot: ours is the one process of this boot.
     """
     if has_systemd():
