@@ -92,8 +92,8 @@ check-types: tools
 	@for tests in tests/e2e tests/chaos tests/bench; do echo "mypy $$tests"; \
 	  (cd $$tests && MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) ../../.venv/bin/mypy .); done
 	cd ansible && ../.venv/bin/mypy plugins/filter plugins/inventory plugins/modules plugins/strategy vault_password.py
-	@for service in services/*/*/; do echo "mypy $$service"; \
-	  MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) .venv/bin/mypy "$${service}src" "$${service}tests"; done
+	@for service in $(dir $(SERVICES)); do echo "mypy $$service"; \
+	  MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES) $(wildcard services/*/*/tests))) .venv/bin/mypy "$${service}src" "$${service}tests"; done
 check-roles: tools
 	PATH="$(CURDIR)/.venv/bin:$$PATH" ansible-lint
 check-terraform: tools

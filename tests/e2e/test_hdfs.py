@@ -10,6 +10,7 @@ import probe
 import pytest
 
 from millrace.access import remote
+from millrace.model.replication import hdfs_factor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.lab
 NODES, SERVICES = probe.ENVIRONMENT.topology, probe.ENVIRONMENT.catalogue.services
 NAMENODE = NODES.members("hdfs_namenode")[0].name
 DATANODES = [node.name for node in NODES.members("hdfs_datanodes")]
+COPIES = hdfs_factor(len(DATANODES))
 RPC = f"{NAMENODE}.{NODES.domain}:{SERVICES['hdfs-namenode'].ports['rpc'].first}"
 FILE = "/.end-to-end-test"
 CONTENT = "kept by HDFS\n" * 1000
@@ -39,7 +41,7 @@ def namenode(method: str, path: str, **query: str) -> str:
 @pytest.fixture
 def written() -> Iterator[None]:
     """Give a file that was written through the first DataNode."""
-    query = {"op": "CREATE", "overwrite": "true", "replication": "2", "namenoderpcaddress": RPC}
+    query = {"op": "CREATE", "overwrite": "true", "replication": str(COPIES), "namenoderpcaddress": RPC}
     assert ask("hdfs-datanode", DATANODES[0], "PUT", FILE, CONTENT, **query) == ""
     yield
     assert json.loads(namenode("DELETE", FILE, op="DELETE")) == {"boolean": True}
@@ -53,11 +55,11 @@ def test_a_file_is_read_through_every_datanode(node: str) -> None:
 
 
 @pytest.mark.usefixtures("written")
-def test_a_file_has_copies_on_two_nodes() -> None:
+def test_a_file_has_as_many_copies_as_the_nodes_allow() -> None:
     (block,) = json.loads(namenode("GET", FILE, op="GETFILEBLOCKLOCATIONS"))["BlockLocations"][
         "BlockLocation"
     ]
-    assert len(set(block["hosts"])) == 2
+    assert len(set(block["hosts"])) == COPIES
     assert {host.partition(".")[0] for host in block["hosts"]} <= set(DATANODES)
 
 

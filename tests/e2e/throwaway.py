@@ -32,7 +32,16 @@ ADDRESSES = {"one": f"{PREFIX}.11", "two": f"{PREFIX}.12"}
 MEMORY = 256
 # Where cgroups are unified, and where memory has a hierarchy of its own.
 LIMIT = "cat /sys/fs/cgroup/memory.max 2>/dev/null || cat /sys/fs/cgroup/memory/memory.limit_in_bytes"
-PARTS = ("Makefile", "requirements.txt", "terraform", "tools", "ansible/catalogue.yml")
+PARTS = (
+    "Makefile",
+    "requirements.txt",
+    "terraform",
+    "tools",
+    "services",
+    "ansible/catalogue.yml",
+    "ansible/defaults",
+    "ansible/secrets.yml",
+)
 
 
 @dataclass(frozen=True)
