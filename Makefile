@@ -8,6 +8,17 @@ MAKEFLAGS += --no-print-directory
 
 ENV ?= lab
 PYTHON ?= python3
+space := $(subst ,, )
+# Mitogen and the search paths below split a path at these; the clone is the one thing that is easy to move.
+ifneq ($(findstring $(space),$(CURDIR))$(findstring :,$(CURDIR)),)
+$(error the path of this clone, $(CURDIR), has a space or a colon, which Mitogen and PYTHONPATH split: move the clone to a path without)
+endif
+# Named outright: Ansible takes no ansible.cfg by itself from a folder that everybody may write to.
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+# Ansible wants a locale that exists (the first line is empty then) and is UTF-8.
+ifneq ($(shell locale 2>&1 >/dev/null; locale charmap 2>&1),UTF-8)
+export LC_ALL := C.UTF-8
+endif
 export ENV NODE ROLE JOBS SERVICE TOPIC SENSOR DAY FROM TO SOURCE LIMIT TAGS YES PURGE RECREATE WATCH ROUNDS SEED NAIVE PARTS ROWS
 # The bootstrap and the long verbs start before .venv exists, so they need nothing but Python's standard library.
 STDLIB := PYTHONPATH=tools/src PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m
@@ -18,7 +29,6 @@ TOOLS := .venv/.made-from-$(TOOLS_HASH)
 TERRAFORM = $(eval TERRAFORM := $$(or $$(shell $(STDLIB) millrace.providers.terraform),$$(error see above)))$(TERRAFORM)
 TERRAFORM_ENV := TF_DATA_DIR=$(CURDIR)/.cache/terraform TF_CLI_CONFIG_FILE= CHECKPOINT_DISABLE=1
 SERVICES := $(wildcard services/*/*/src)
-space := $(subst ,, )
 
 ##@ The platform
 .PHONY: up bootstrap validate provision deploy smoke

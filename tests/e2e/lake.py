@@ -29,7 +29,7 @@ def there() -> bool:
 def job_metrics(prefix: str) -> dict[str, float]:
     """Return the job's metrics that begin so, by name and labels."""
     port = JOB.ports["http"].first
-    text = remote.run(probe.APPS, ["curl", "-sf", f"http://127.0.0.1:{port}/metrics"])
+    text = remote.run(probe.APPS, ["curl", "-sf", "--noproxy", "*", f"http://127.0.0.1:{port}/metrics"])
     pairs = (line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(prefix))
     return {name: float(value) for name, value in pairs}
 

@@ -192,7 +192,7 @@ def flowing_since(moment: str) -> bool:
 def answering(unit: str) -> bool:
     """Tell whether the health address of one of our services on the apps node says that all is well."""
     port = ENVIRONMENT.catalogue.services[unit].ports["http"].first
-    command = f"curl -sf -o /dev/null http://127.0.0.1:{port}/healthz && echo well || true"
+    command = f"curl -sf --noproxy '*' -o /dev/null http://127.0.0.1:{port}/healthz && echo well || true"
     return remote.run(APPS, ["sh", "-c", command]).strip() == "well"
 
 

@@ -30,7 +30,11 @@ def ask(service: str, node: str, method: str, path: str, body: str = "", **query
     """Return what the WebHDFS of a daemon says, a refusal too."""
     port = SERVICES[service].ports["http"].first
     url = f"http://127.0.0.1:{port}/webhdfs/v1{path}?{urlencode({'user.name': 'hdfs', **query})}"
-    return remote.run(node, ["curl", "-sS", "-m", "60", "-X", method, "--data-binary", "@-", url], stdin=body)
+    return remote.run(
+        node,
+        ["curl", "-sS", "--noproxy", "*", "-m", "60", "-X", method, "--data-binary", "@-", url],
+        stdin=body,
+    )
 
 
 def namenode(method: str, path: str, **query: str) -> str:

@@ -55,7 +55,9 @@ def test_health_checks_of_the_catalogue(host: Host, services: list[Service]) -> 
             continue
         port = service.ports[check.port].first
         if check.kind == "http":
-            answer = host.run(f"curl -sf -m 10 -o /dev/null http://127.0.0.1:{port}{check.path}")
+            answer = host.run(
+                f"curl -sf --noproxy '*' -m 10 -o /dev/null http://127.0.0.1:{port}{check.path}"
+            )
             assert answer.rc == 0, f"{service.name}: curl ended with {answer.rc}"
         else:
             listening = host.check_output("ss -tlnH sport = :%s", str(port))

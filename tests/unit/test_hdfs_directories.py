@@ -179,6 +179,19 @@ def server() -> Iterator[tuple[int, list[str]]]:
         running.shutdown()
 
 
+def test_a_namenode_is_asked_directly_whatever_proxy_the_node_has(
+    server: tuple[int, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, requests = server
+    # urllib reads the environment once.
+    monkeypatch.setattr("urllib.request._opener", None)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert hdfs_directories.WebHdfs(port, "hdfs").status("/a b") is None
+    requests.clear()
+
+
 def test_a_namenode_is_asked_as_the_superuser(server: tuple[int, list[str]]) -> None:
     port, requests = server
     files = hdfs_directories.WebHdfs(port, "hdfs")

@@ -11,8 +11,8 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, cast
 
-from millrace.console import INTERRUPTED, MillraceError
-from millrace.paths import wrong_environment
+from millrace.console import INTERRUPTED, MillraceError, settle_ansible
+from millrace.paths import repo_root, wrong_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,6 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     if wrong := wrong_environment():
         sys.stderr.write(f"{wrong}\n")
         return 2
+    settle_ansible(repo_root())
     module, _, function = COMMANDS[args.command][0].partition(":")
     run = cast("Callable[[list[str]], int]", getattr(importlib.import_module(module), function))
     try:

@@ -42,6 +42,15 @@ class SudoError(MillraceError):
     """Root is needed, and sudo does not give it without a password that nobody can type."""
 
 
+def settle_ansible(root: Path) -> None:
+    """Name this clone's ansible.cfg to every Ansible that this process starts.
+
+    Ansible takes none by itself from a folder that everybody may write to. The operator's own ANSIBLE_CONFIG
+    would name another one.
+    """
+    os.environ["ANSIBLE_CONFIG"] = str(root / "ansible.cfg")
+
+
 def say(message: str = "") -> None:
     """Print a line for the operator at once, also where the output is a pipe."""
     sys.stdout.write(message + "\n")

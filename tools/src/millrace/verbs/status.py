@@ -99,7 +99,9 @@ def _lag(environment: Environment) -> float | None:
     port = service.ports[service.metrics.port].first
     url = f"http://127.0.0.1:{port}{service.metrics.path}"
     try:
-        return metric(remote.run(node, ["curl", "-sf", "-m", "5", url]), "sensors_job_lag_messages")
+        return metric(
+            remote.run(node, ["curl", "-sf", "--noproxy", "*", "-m", "5", url]), "sensors_job_lag_messages"
+        )
     except CommandError:
         return None
 

@@ -12,6 +12,9 @@ from millrace.console import CommandError, run
 
 OWNER_KEY = "user.millrace.owner"
 POOL = "millrace"
+_SMALL = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
+# The way out to apt's archives: without being told, sudo drops them.
+PROXIES = (*_SMALL, *(name.upper() for name in _SMALL))
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ def root_command(*words: str) -> list[str]:
     """Return a command line that runs as root."""
     if os.geteuid() == 0:
         return list(words)
-    return ["sudo", "-n", "--preserve-env=INCUS_DIR", *words]
+    kept = ["INCUS_DIR", *(name for name in PROXIES if name in os.environ)]
+    return ["sudo", "-n", f"--preserve-env={','.join(kept)}", *words]
 
 
 def command(*words: str) -> list[str]:
