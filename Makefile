@@ -126,8 +126,7 @@ help: ## This list
 	@awk -f tools/targets.awk Makefile $(DECLARATIONS)
 # Any other target is a command that an application declares. A wrong name is told before .venv is made for it.
 .DEFAULT:
-	@[ -e $(TOOLS) ] || awk -v wanted='$@' -f tools/targets.awk Makefile $(DECLARATIONS)
-	@$(MAKE) tools
+	@[ -e $(TOOLS) ] || { awk -v wanted='$@' -f tools/targets.awk Makefile $(DECLARATIONS) && $(MAKE) tools; }
 	@$(MILLRACE) run '$@'
 # With -B, make would otherwise look for a rule to remake it.
 Makefile: ;

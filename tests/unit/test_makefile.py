@@ -116,7 +116,12 @@ def test_a_wrong_target_is_one_line_that_lists_the_right_ones_and_makes_no_tools
 
 @pytest.mark.parametrize("words", [("history",), ("-k", "history"), ("-B", "history")])
 def test_a_command_of_an_application_is_handed_on(path: Path, words: tuple[str, ...]) -> None:
-    done = make(path, "-n", *words, "TOOLS=Makefile", "MILLRACE=tool")
+    done = make(path, "-n", *words, "TOOLS=ansible.cfg", "MILLRACE=tool")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "tool run 'history'"
     assert "tool run 'Makefile'" not in done.stdout
+
+
+def test_what_a_command_prints_is_all_that_is_printed(path: Path) -> None:
+    done = make(path, "history", "TOOLS=ansible.cfg", "MILLRACE=echo", python="false")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "run history\n", "")
