@@ -19,7 +19,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 ifneq ($(shell locale 2>&1 >/dev/null; locale charmap 2>&1),UTF-8)
 export LC_ALL := C.UTF-8
 endif
-export ENV NODE ROLE JOBS SERVICE TOPIC SENSOR DAY FROM TO SOURCE LIMIT TAGS YES PURGE RECREATE WATCH ROUNDS SEED NAIVE PARTS ROWS
+export ENV NODE ROLE JOBS SERVICE TOPIC DATABASE FROM LIMIT TAGS YES PURGE RECREATE WATCH ROUNDS SEED NAIVE PARTS ROWS
 # The bootstrap and the long verbs start before .venv exists, so they need nothing but Python's standard library.
 STDLIB := PYTHONPATH=tools/src PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m
 MILLRACE := .venv/bin/millrace
@@ -29,6 +29,7 @@ TOOLS := .venv/.made-from-$(TOOLS_HASH)
 TERRAFORM = $(eval TERRAFORM := $$(or $$(shell $(STDLIB) millrace.providers.terraform),$$(error see above)))$(TERRAFORM)
 TERRAFORM_ENV := TF_DATA_DIR=$(CURDIR)/.cache/terraform TF_CLI_CONFIG_FILE= CHECKPOINT_DISABLE=1
 SERVICES := $(wildcard services/*/*/src)
+DECLARATIONS := $(wildcard services/*/application.yml)
 
 ##@ The platform
 .PHONY: up bootstrap validate provision deploy smoke
@@ -45,12 +46,12 @@ deploy: tools ## Bring the nodes in line with the roles (LIMIT= and TAGS= narrow
 	@$(MILLRACE) secrets ensure
 	@.venv/bin/ansible-playbook -i inventories/$(ENV) ansible/playbooks/site.yml \
 	  $(if $(LIMIT),--limit '$(LIMIT)') $(if $(TAGS),--tags '$(TAGS)')
-smoke: tools ## Wait until every service is healthy and readings are being stored
+smoke: tools ## Wait until every service is healthy and data flows
 	@$(MILLRACE) smoke
 
 ##@ Everyday
-.PHONY: status footprint ssh logs psql history batch consume produce restart diff dev
-status: tools ## Nodes, services, readings a second, lag, rows, anomalies, rejects (WATCH=10 repeats it)
+.PHONY: status footprint ssh logs psql consume produce restart diff dev
+status: tools ## Nodes, services, and the figures of each application (WATCH=10 repeats it)
 	@$(MILLRACE) status
 footprint: tools ## Memory (PSS) and processor time of each service, measured for SECONDS=60
 	@$(MILLRACE) footprint $(SECONDS)
@@ -58,21 +59,17 @@ ssh: tools ## A shell on a node: NODE=kafka-1 (CMD='uptime' runs a command)
 	@$(MILLRACE) ssh '$(NODE)' $(if $(CMD),'$(CMD)')
 logs: tools ## Follow a service's journal: SERVICE=kafka
 	@$(MILLRACE) logs '$(SERVICE)'
-psql: tools ## psql on the database
+psql: tools ## psql on the database, or on one of several: DATABASE=
 	@$(MILLRACE) psql
-history: tools ## Print readings as CSV, from the database and the lake: SENSOR=temperature-1 FROM=2026-11-20 TO=now
-	@$(MILLRACE) history
-batch: tools ## Add up a day's aggregates again from the lake and compare them with the database's: DAY=2026-11-20
-	@$(MILLRACE) batch
-consume: tools ## Print a topic's messages: TOPIC=sensors.measurements
+consume: tools ## Print a topic's messages: TOPIC= (without a name it lists them)
 	@$(MILLRACE) consume '$(TOPIC)'
-produce: tools ## Send the lines of standard input to a topic: TOPIC=sensors.measurements
+produce: tools ## Send the lines of standard input to a topic: TOPIC=
 	@$(MILLRACE) produce '$(TOPIC)'
 restart: tools ## Restart a service node by node: SERVICE=kafka
 	@$(MILLRACE) restart '$(SERVICE)'
 diff: tools ## Show what a deploy would change (LIMIT= and TAGS= narrow it)
 	@$(MILLRACE) diff
-dev: tools ## Put the working tree of one of our services onto its node, for a debugger to attach: SERVICE=sensors-job
+dev: tools ## Put the working tree of one of our services onto its node, for a debugger to attach: SERVICE=
 	@$(MILLRACE) dev '$(SERVICE)'
 
 ##@ Stop and remove
@@ -137,5 +134,10 @@ role-docs: tools ## Write the roles' README.md from their argument specification
 locks: tools ## Write the locks of jars and Python packages for the versions of ansible/versions.yml
 	@$(MILLRACE) locks
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z]+(-docs)?:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -f tools/targets.awk Makefile $(DECLARATIONS)
+# Any other target is a command that an application declares. A wrong name is told before .venv is made for it.
+.DEFAULT:
+	@[ -e $(TOOLS) ] || { awk -v wanted='$@' -f tools/targets.awk Makefile $(DECLARATIONS) && $(MAKE) tools; }
+	@$(MILLRACE) run '$@'
+# With -B, make would otherwise look for a rule to remake it.
+Makefile: ;

@@ -16,7 +16,7 @@ from node_process import NodeProcess
 from visibility import MeasurementError, first_change, latencies, spans, within
 from watching import Watch
 
-from millrace.access import remote, sql
+from millrace.access import remote
 from millrace.console import say
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def measure() -> list[Figure]:
     if probe.ENVIRONMENT.topology.provider != "lab":
         why = "not measured: these nodes do not share a clock, and the difference would be in the figure"
         return [Figure("b: event time → row visible", None, "s", why)]
-    sql.execute(probe.DATABASE, REMOVE)  # of a run that was killed
+    probe.execute(REMOVE)  # of a run that was killed
     found = []
     for sending, rate in ((False, probe.READINGS_A_SECOND), (True, RATE)):
         await_warm()
@@ -193,4 +193,4 @@ def sent(*, sending: bool) -> Iterator[str]:
             return all(stored.get(partition, 0) >= end for partition, end in ends.items())
 
         probe.wait_until("the job to pass what was sent", passed)
-        sql.execute(probe.DATABASE, REMOVE)
+        probe.execute(REMOVE)

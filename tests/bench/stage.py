@@ -154,9 +154,7 @@ def remove_topics() -> None:
 
 def make_database() -> None:
     """Make the database by the job's own migrations."""
-    sql.execute(
-        probe.DATABASE, f"CREATE DATABASE {DATABASE} OWNER sensors_owner TEMPLATE template0 ENCODING 'UTF8'"
-    )
+    probe.execute(f"CREATE DATABASE {DATABASE} OWNER sensors_owner TEMPLATE template0 ENCODING 'UTF8'")
     migrations = [path.read_text(encoding="utf-8") for path in sorted(MIGRATIONS.glob("*.sql"))]
     statements = ["CREATE EXTENSION IF NOT EXISTS timescaledb;", "SET ROLE sensors_owner;", *migrations]
     execute("\n".join(statements))
@@ -169,7 +167,7 @@ def execute(statement: str) -> str:
 
 def remove_database() -> None:
     """Remove the database and the file beside it."""
-    sql.execute(probe.DATABASE, f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+    probe.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
     remote.run(probe.DATABASE, ["sudo", "rm", "-f", "--", COPY_FILE])
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import probe
 from node_process import NodeProcess
 
-from millrace.access import sql
 from millrace.console import MillraceError
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ class Watch(NodeProcess):
     """The changes so far are `changes`; each partition's first one is what was there at first."""
 
     def __init__(
-        self, topic: str, *, interval: float, database: str = sql.DATABASE, hold: bool = False
+        self, topic: str, *, interval: float, database: str = probe.SENSORS, hold: bool = False
     ) -> None:
         """Begin to watch; with `hold` the job's next batch waits until `release`."""
         given = {"database": database, "topic": topic, "interval": interval, "hold": hold}

@@ -136,7 +136,7 @@ class Round:
 
     def _recovered(self) -> bool:
         seen = status.collect(probe.ENVIRONMENT)
-        return seen.healthy and seen.lag == 0 and self.sensors.processed()
+        return seen.healthy and seen.sections[probe.SENSORS].metrics["lag"] == 0 and self.sensors.processed()
 
     def _judge(self) -> tuple[Expected, Verdict]:
         """Return what the messages in the topic ask for, and the verdict on what the platform did."""

@@ -131,13 +131,13 @@ def running(orders: tuple[str, ...], prefix: str, offsets: Mapping[str, int]) ->
     twins = [Twin(order, prefix, offsets, names[order]) for order in orders]
     try:
         for twin in twins:
-            sql.execute(probe.DATABASE, f"CREATE DATABASE {names[twin.order]} OWNER sensors_owner")
+            probe.execute(f"CREATE DATABASE {names[twin.order]} OWNER sensors_owner")
             sql.execute(probe.DATABASE, TABLES, database=names[twin.order])
             twin.start()
         yield twins
     finally:
         for twin in twins:
             twin.stop()
-            sql.execute(probe.DATABASE, f"DROP DATABASE IF EXISTS {names[twin.order]} WITH (FORCE)")
+            probe.execute(f"DROP DATABASE IF EXISTS {names[twin.order]} WITH (FORCE)")
         if twins:
             remote.run(probe.APPS, ["sudo", "rm", "-rf", "--", FOLDER])

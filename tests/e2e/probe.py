@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 600
 TOPIC = "sensors.measurements"
+# The application, and its database.
+SENSORS = "sensors"
 # `make chaos` and `make bench` get here while they import, before they could say it themselves.
 if wrong := paths.wrong_environment():
     sys.stderr.write(f"{wrong}\n")
@@ -125,9 +127,14 @@ def consume(topic: str, since: dict[str, int]) -> list[tuple[str, dict[str, Any]
     return [(key, json.loads(value)) for key, value in found]
 
 
-def query(statement: str, database: str = sql.DATABASE) -> list[dict[str, Any]]:
+def query(statement: str, database: str = SENSORS) -> list[dict[str, Any]]:
     """Return the rows of a SELECT."""
     return sql.query(DATABASE, statement, database=database)
+
+
+def execute(statement: str) -> str:
+    """Run statements on the application's database and return psql's answer."""
+    return sql.execute(DATABASE, statement, database=SENSORS)
 
 
 def ledger() -> dict[int, int]:
@@ -161,7 +168,8 @@ def wait_until(what: str, condition: Callable[[], object]) -> None:
 def flowing() -> bool:
     """Tell whether everything is up and the database stores all that the generator sends."""
     seen = status.collect(ENVIRONMENT)
-    rate = float(seen.figures["per_second"]) if seen.figures else 0.0
+    figures = seen.sections[SENSORS].figures
+    rate = float(figures["per_second"]) if figures else 0.0
     return seen.healthy and rate >= READINGS_A_SECOND
 
 
@@ -217,9 +225,7 @@ class Sensors:
         """Return how many messages of the sensors have taken effect."""
         return sum(sum(counts.values()) for counts in self.counts().values())
 
-    def rejects(
-        self, *columns: str, database: str = sql.DATABASE
-    ) -> list[tuple[tuple[int, int], dict[str, Any]]]:
+    def rejects(self, *columns: str, database: str = SENSORS) -> list[tuple[tuple[int, int], dict[str, Any]]]:
         """Return (partition, offset) and `columns` of the rejects that the sent messages became."""
         places: dict[int, list[int]] = {}
         for partition, offset in self.sent:
@@ -259,8 +265,7 @@ class Sensors:
             wait_until("the job to pass what the test sent", self.processed)
         places = ", ".join(f"({partition}, {offset})" for partition, offset in self.sent) or "(-1, -1)"
         # Deleted in one transaction, the counts of unknown sensors ('') reduced by the test's own rejects.
-        sql.execute(
-            DATABASE,
+        execute(
             f"""
             BEGIN;
             DELETE FROM sensors.anomaly_rules WHERE rule_id LIKE '{self.prefix}%';

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import probe
 import pytest
 
-from millrace.access import sql
 from sensors_generator.aggregates import PERIODS, aggregate
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def measurements(
-    prefix: str, database: str = sql.DATABASE
+    prefix: str, database: str = probe.SENSORS
 ) -> list[tuple[str, str, datetime, float, tuple[int, int]]]:
     """Return the rows as (sensor id, type, event time, value, (partition, offset))."""
     rows = probe.query(
@@ -70,7 +69,7 @@ def aggregates(prefix: str, period: str) -> dict[Key, dict[str, Any]]:
     }
 
 
-def counts(prefix: str, database: str = sql.DATABASE) -> dict[tuple[int, str], tuple[int, int, int]]:
+def counts(prefix: str, database: str = probe.SENSORS) -> dict[tuple[int, str], tuple[int, int, int]]:
     """Return (stored, duplicates, rejected) by partition and sensor id."""
     rows = probe.query(
         "SELECT partition, sensor_id, stored, duplicates, rejected FROM sensors.counts "  # noqa: S608

@@ -10,7 +10,7 @@ import lake
 import probe
 import pytest
 
-from millrace.access import remote, sql
+from millrace.access import remote
 from sensors_generator.invalid import dump, iso
 from sensors_generator.reference import UNITS, Reading, Rule
 from sensors_generator.signals import readings
@@ -75,8 +75,7 @@ def send(sensors: probe.Sensors, several: list[Reading]) -> None:
 def clean_profiles(sensors: probe.Sensors) -> Iterator[None]:
     """Take the test's rule away, and what was learned of its sensors."""
     yield
-    sql.execute(
-        probe.DATABASE,
+    probe.execute(
         f"DELETE FROM sensors.anomaly_rules WHERE rule_id = '{sensors.prefix}';"  # noqa: S608 - our own text
         f"DELETE FROM sensors.profiles WHERE sensor_id LIKE '{sensors.prefix}-%';",
     )
@@ -103,8 +102,7 @@ def test_a_rule_goes_by_what_was_learned_from_the_lake(sensors: probe.Sensors) -
     assert len({key[0] for key in learned}) > 1, "it is of all sensors that the database knows"
 
     rule = Rule(sensors.prefix, "voltage", "unusual", 4.0, "info", sensor)
-    sql.execute(
-        probe.DATABASE,
+    probe.execute(
         "INSERT INTO sensors.anomaly_rules (rule_id, type, sensor_id, comparison, threshold, severity) "  # noqa: S608 - our own text
         f"VALUES ('{rule.rule_id}', 'voltage', '{sensor}', 'unusual', {rule.threshold}, '{rule.severity}');",
     )
@@ -139,8 +137,7 @@ def test_a_rule_goes_by_what_was_learned_from_the_lake(sensors: probe.Sensors) -
     assert {when.hour for when in expected} == {3}
 
     # Without the rule nobody is flagged by it any more.
-    sql.execute(
-        probe.DATABASE,
+    probe.execute(
         f"DELETE FROM sensors.anomaly_rules WHERE rule_id = '{rule.rule_id}';",  # noqa: S608 - our own text
     )
     send(sensors, signal(sensor, SEED + 2, three + timedelta(days=2), 30, 1.0))

@@ -10,7 +10,7 @@ from typing import Any
 import probe
 import pytest
 
-from millrace.access import remote, sql
+from millrace.access import remote
 from sensors_generator.invalid import dump, variants
 from sensors_generator.reference import UNITS, Limits
 
@@ -65,8 +65,7 @@ def test_a_changed_rule_takes_effect_without_a_restart(sensors: probe.Sensors) -
         )
 
     assert not flagged(send())
-    sql.execute(
-        probe.DATABASE,
+    probe.execute(
         "INSERT INTO sensors.anomaly_rules (rule_id, type, sensor_id, comparison, threshold, severity) "  # noqa: S608 - our own text
         f"VALUES ('{sensors.prefix}', 'voltage', '{sensor}', 'above', 229.5, 'info');",
     )
@@ -74,8 +73,7 @@ def test_a_changed_rule_takes_effect_without_a_restart(sensors: probe.Sensors) -
     assert flagged(send()) == [
         {"rule_id": sensors.prefix, "severity": "info", "threshold": 229.5, "rules_version": version}
     ]
-    sql.execute(
-        probe.DATABASE,
+    probe.execute(
         f"UPDATE sensors.anomaly_rules SET threshold = 230.5 WHERE rule_id = '{sensors.prefix}';",  # noqa: S608 - our own text
     )
     assert not flagged(send())

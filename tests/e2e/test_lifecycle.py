@@ -15,7 +15,7 @@ import probe
 import pytest
 import stored
 
-from millrace.access import remote, sql
+from millrace.access import remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,8 +73,7 @@ class Old:
             f"('{time.isoformat()}', '{sensor}', '{kind}', {value}, 0, 0, now(), 1, 0, false, 1)"
             for time, sensor, kind, value in self.rows
         )
-        sql.execute(
-            probe.DATABASE,
+        probe.execute(
             "BEGIN; INSERT INTO sensors.measurements (event_time, sensor_id, type, value, source_partition, "  # noqa: S608 - our own text
             "source_offset, appended_at, weekday, hour, business_hours, rules_version) "
             f"VALUES {values}; "
@@ -129,8 +128,8 @@ def old(sensors: probe.Sensors) -> Iterator[Old]:
         # By the time of the chunks: a week of minutes begins before the days.
         for table in ("dropped", "verifications"):
             ranges = CHUNKS.replace("c.", "")
-            sql.execute(probe.DATABASE, f"DELETE FROM sensors.{table} WHERE {ranges}")  # noqa: S608 - our own text
-        sql.execute(probe.DATABASE, CLEAN.format(chunks=CHUNKS))
+            probe.execute(f"DELETE FROM sensors.{table} WHERE {ranges}")  # noqa: S608 - our own text
+        probe.execute(CLEAN.format(chunks=CHUNKS))
 
 
 def run() -> tuple[int, str]:
@@ -143,11 +142,11 @@ def run() -> tuple[int, str]:
 def test_a_policy_that_would_make_late_readings_wrong_is_refused_and_nothing_is_deleted(old: Old) -> None:
     kept = probe.query("SELECT drop_after::text FROM sensors.lifecycle WHERE kind = 'measurements'")
     update = "UPDATE sensors.lifecycle SET drop_after = '{}' WHERE kind = 'measurements'"
-    sql.execute(probe.DATABASE, update.format("44 days"))
+    probe.execute(update.format("44 days"))
     try:
         status, said = run()
     finally:
-        sql.execute(probe.DATABASE, update.format(kept[0]["drop_after"]))
+        probe.execute(update.format(kept[0]["drop_after"]))
     assert status == 1
     assert "nothing is deleted, sensors.lifecycle must be changed: " in said
     assert "measurements: drop_after is 44 days" in said

@@ -16,7 +16,7 @@ import probe
 import pytest
 
 from millrace import paths
-from millrace.access import remote, sql
+from millrace.access import remote
 from sensors_generator.reference import Reading, flags
 from sensors_replay.table import Table, parse_table
 from sensors_replay.timeline import Progress, Timeline, messages
@@ -119,8 +119,7 @@ def place(reading: Reading) -> tuple[datetime, str]:
 
 def test_a_replay_that_is_killed_goes_on_and_leaves_nothing_out(sensors: probe.Sensors, folder: str) -> None:
     unit, table = sensors.prefix, parse_table(rows())
-    sql.execute(
-        probe.DATABASE,
+    probe.execute(
         "INSERT INTO sensors.anomaly_rules "  # noqa: S608 - our own text
         "(rule_id, type, sensor_id, except_sensor_id, comparison, threshold, severity) VALUES "
         f"('{unit}', 'pressure', '{unit}-*', '{unit}-jfk-*', 'above', 1000, 'info'), "

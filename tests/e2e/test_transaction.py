@@ -33,7 +33,7 @@ TESTS = [f"{nested.JOB_TESTS}/test_{name}.py" for name in TESTED]
 def database() -> Iterator[str]:
     """Make a database as the role timescaledb makes it, yield its name, and drop it."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    sql.execute(probe.DATABASE, f"CREATE DATABASE {name} OWNER {OWNER}")
+    probe.execute(f"CREATE DATABASE {name} OWNER {OWNER}")
     try:
         sql.execute(probe.DATABASE, "CREATE EXTENSION timescaledb", database=name)
         for path in sorted(MIGRATIONS.glob("*.sql")):
@@ -41,7 +41,7 @@ def database() -> Iterator[str]:
             sql.execute(probe.DATABASE, f"SET ROLE {OWNER}; BEGIN; {text} COMMIT;", database=name)
         yield name
     finally:
-        sql.execute(probe.DATABASE, f"DROP DATABASE {name} WITH (FORCE)")
+        probe.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager

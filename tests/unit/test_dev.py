@@ -13,14 +13,13 @@ from test_templates import REGISTERED
 
 from millrace import paths
 from millrace.console import MillraceError
-from millrace.model.catalogue import parse_catalogue
 from millrace.model.validation import named_environment
 from millrace.verbs import dev
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CATALOGUE = parse_catalogue({"services": named_environment("lab").services})
+LAB = named_environment("lab")
 UNIT = "roles/python_service/templates/unit.service.j2"
 
 
@@ -49,7 +48,7 @@ def template() -> str:
     return (paths.repo_root() / UNIT).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", dev.ours(CATALOGUE))
+@pytest.mark.parametrize("name", dev.ours(LAB))
 def test_a_debugged_service_is_the_same_program_below_a_debugger_on_the_loopback(
     name: str, template: str
 ) -> None:
@@ -60,7 +59,7 @@ def test_a_debugged_service_is_the_same_program_below_a_debugger_on_the_loopback
         "--config",
         f"/etc/millrace/{name}/config.json",
     ]
-    port = CATALOGUE.services[name].ports["debug"].first
+    port = LAB.catalogue.services[name].ports["debug"].first
     started = [f"/opt/millrace/{name}/venv/bin/python", "-m", "debugpy", "--listen", f"127.0.0.1:{port}"]
     assert command(debugged) == [*started, "--configure-subProcess", "false", *program]
     assert "PYDEVD_DISABLE_FILE_VALIDATION=1" in debugged
@@ -72,7 +71,8 @@ def test_every_python_service_of_ours_can_be_debugged() -> None:
     schedules = rendered("{{ python_service_schedule }}", debug=True)
     # A command that a timer starts has ended before anybody could attach.
     daemons = [name for name, schedule in schedules.items() if not schedule]
-    assert sorted(daemons) == sorted(dev.ours(CATALOGUE))
+    assert sorted(daemons) == sorted(name for name, one in LAB.services.items() if "debug" in one["ports"])
+    assert set(dev.ours(LAB)) == set(daemons) & LAB.catalogue.services.keys()
 
 
 def test_the_debugger_is_installed_with_the_service_and_only_then() -> None:
@@ -102,7 +102,7 @@ def test_what_runs_another_command_gets_the_settings_alone() -> None:
 def test_the_instructions_are_a_tunnel_and_a_valid_configuration(tmp_path: Path) -> None:
     config = tmp_path / "a state" / "ssh_config"
     argv = dev.tunnel(config, "apps-1", 9402)
-    folders = dev.packages(paths.repo_root(), "sensors-relay")
+    folders = dev.packages(paths.repo_root(), dev.ours(LAB)["sensors-relay"].projects)
     text = dev.instructions(
         "sensors-relay", {"apps-1": argv}, dev.launch("sensors-relay", 9402, folders, "3.13")
     )

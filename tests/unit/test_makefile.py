@@ -12,6 +12,7 @@ import pytest
 import shell
 
 from millrace import paths
+from millrace.model.applications import load_applications
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,3 +91,37 @@ def test_the_list_of_targets_needs_no_python_and_looks_for_no_terraform(path: Pa
     assert done.returncode == 0, done.stderr
     assert "make check " in done.stdout
     assert not (path.parent / "log").exists()
+
+
+def test_the_list_has_every_command_of_every_application(path: Path) -> None:
+    said = make(path, "help", python="false").stdout.splitlines()
+    listed = {tuple(line.split(maxsplit=2)[1:]) for line in said if line.startswith("  make ")}
+    declared = {
+        (name, command.help)
+        for application in load_applications(ROOT / "services").values()
+        for name, command in application.commands.items()
+    }
+    assert declared
+    assert declared <= listed
+
+
+def test_a_wrong_target_is_one_line_that_lists_the_right_ones_and_makes_no_tools(path: Path) -> None:
+    # No such tool environment is there, and none can be made.
+    done = make(path, "hist", "TOOLS=nowhere", python="false")
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = shell.said(done.stderr)
+    assert line.startswith("no target 'hist'; TARGET is one of: up, bootstrap, ")
+    assert line.endswith(", ".join(load_applications(ROOT / "services")["sensors"].commands))
+
+
+@pytest.mark.parametrize("words", [("history",), ("-k", "history"), ("-B", "history")])
+def test_a_command_of_an_application_is_handed_on(path: Path, words: tuple[str, ...]) -> None:
+    done = make(path, "-n", *words, "TOOLS=ansible.cfg", "MILLRACE=tool")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "tool run 'history'"
+    assert "tool run 'Makefile'" not in done.stdout
+
+
+def test_what_a_command_prints_is_all_that_is_printed(path: Path) -> None:
+    done = make(path, "history", "TOOLS=ansible.cfg", "MILLRACE=echo", python="false")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "run history\n", "")

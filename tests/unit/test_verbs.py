@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from millrace import cli, console, paths
-from millrace.access import remote, sql, ssh
+from millrace.access import remote, ssh
 from millrace.console import CommandError, MillraceError, Phases, say
 from millrace.model.catalogue import Catalogue
 from millrace.model.topology import Network, Node, Topology
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 ROOT = paths.repo_root()
 ENVIRONMENTS = ", ".join(paths.environments())
-PAGE = status.Status(nodes={"a": True}, units={}, figures=None, lag=None)
+PAGE = status.Status(nodes={"a": True}, units={}, sections={})
 
 
 class Daemon:
@@ -294,18 +294,9 @@ def test_an_interrupted_command_shows_no_traceback(monkeypatch: pytest.MonkeyPat
     assert cli.main(["status"]) == console.INTERRUPTED
 
 
-@pytest.fixture
-def became(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
-    """Return the list of commands that the process became, of an environment that nobody has provisioned."""
-    commands: list[Sequence[str]] = []
-    monkeypatch.setattr(remote, "become", commands.append)
-    monkeypatch.setattr(remote, "ssh_config", lambda: "ssh_config")
-    return commands
-
-
-def test_diff_is_of_the_deploy_with_the_same_limits(
-    became: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_diff_is_of_the_deploy_with_the_same_limits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    became: list[Sequence[str]] = []
+    monkeypatch.setattr(remote, "become", became.append)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LIMIT", "apps-1")
     monkeypatch.setenv("TAGS", "sensors-relay")
@@ -313,33 +304,6 @@ def test_diff_is_of_the_deploy_with_the_same_limits(
     limits = ["--limit", "apps-1", "--tags", "sensors-relay"]
     assert became == [[*phases.deploy_command(), "--check", "--diff"]]
     assert list(became[0][-6:-2]) == limits
-
-
-def test_psql_opens_our_database(became: list[Sequence[str]]) -> None:
-    everyday.psql_main([])
-    assert became[0][-1].endswith(f" -d {sql.DATABASE}")
-
-
-def test_history_hands_on_what_was_asked_for_and_no_more(
-    became: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for variable in everyday.HISTORY_OPTIONS.values():
-        monkeypatch.delenv(variable, raising=False)
-    everyday.history_main([])
-    monkeypatch.setenv("SENSOR", "temperature-1")
-    monkeypatch.setenv("FROM", "2026-11-20 12:00")
-    everyday.history_main([])
-    everything, narrowed = (command[-1] for command in became)
-    assert everything.endswith("sudo sensors-history")
-    assert narrowed.endswith("sudo sensors-history --sensor temperature-1 --from '2026-11-20 12:00'")
-
-
-def test_batch_hands_on_the_day(became: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in everyday.BATCH_OPTIONS.values():
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("DAY", "2026-11-20")
-    everyday.batch_main([])
-    assert became[0][-1].endswith("sudo sensors-batch recompute --day 2026-11-20")
 
 
 def watched(monkeypatch: pytest.MonkeyPatch, watch: str) -> list[float]:

@@ -14,7 +14,7 @@ from millrace import paths
 from millrace.model import replication
 from millrace.model.joined import TESTS
 from millrace.model.login import USER
-from millrace.model.validation import load_environment, replication_problems
+from millrace.model.validation import load_environment, setting_problems
 from millrace.yamlio import InvalidInputError, load_yaml
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ DOCUMENTATION = """
 name: millrace
 short_description: Inventory from inventories/<env>/topology.yml
 description:
-  - Validates topology, catalogue and replication factors, then makes a host of each node and a group of each
-    of the catalogue's.
+  - Validates topology, catalogue, applications and what variables ask of them, then makes a host of each node
+    and a group of each of the catalogue's.
   - Addresses that a cloud assigned come from C(addresses.json) in the environment's state directory.
   - Gives every host the services, what the applications declare, the versions, the secrets (vault.yml in the
     state directory) and the variables of ansible/defaults; those of inventories/<env>/group_vars win.
@@ -58,7 +58,7 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has 
         try:
             environment = load_environment(Path(path), root)
             # The role would say it too, but only after other roles have changed all nodes.
-            problems = replication_problems(environment.topology, Path(path).parent)
+            problems = setting_problems(environment, Path(path).parent)
             versions = load_yaml(root / "ansible" / "versions.yml")
         except InvalidInputError as error:
             raise _refusal(path, error.problems) from error

@@ -118,9 +118,9 @@ EXAMPLES = r"""
     ca: /etc/millrace/pki/ca.crt
     certificate: /etc/millrace/pki/node.crt
     key: /etc/millrace/pki/node.key
-    topics: [{name: sensors.measurements, partitions: 3}]
+    topics: [{name: orders, partitions: 3}]
     users: [{name: writer, password: "{{ secret }}"}]
-    acls: [{user: writer, name: sensors.measurements, operations: [WRITE, DESCRIBE]}]
+    acls: [{user: writer, name: orders, operations: [WRITE, DESCRIBE]}]
   vars:
     ansible_python_interpreter: /opt/kafka/admin/venv/bin/python
 """

@@ -165,7 +165,7 @@ def _texts_by_name(reader: Reader, value: object, where: str) -> dict[str, str]:
 
 
 def _check_names(reader: Reader, application: Application) -> None:
-    """Note each secret, account and database that something names and the declaration doesn't have."""
+    """Note each name in a declaration that stands for nothing in it."""
     accounts = {f"kafka.accounts.{user}": secret for user, secret in application.accounts.items()}
     for database in application.databases.values():
         where = f"databases.{database.name}.accounts"
@@ -173,6 +173,17 @@ def _check_names(reader: Reader, application: Application) -> None:
     for where, secret in accounts.items():
         if secret not in application.secrets:
             reader.add(where, f"there is no secret {secret!r} in this file")
+    _check_uses(reader, application)
+    if page := application.status:
+        if page.database not in application.databases:
+            reader.add("status.database", f"there is no database {page.database!r}")
+        for index, one in enumerate(page.metrics):
+            if one.service not in application.services:
+                reader.add(f"status.metrics[{index}].service", f"there is no service {one.service!r}")
+
+
+def _check_uses(reader: Reader, application: Application) -> None:
+    """Note each account and database that a service uses and the declaration doesn't have."""
     for program in application.programs.values():
         where = f"services.{program.name}.uses"
         if program.kafka_account and program.kafka_account not in application.accounts:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from pathlib import Path
 
     from millrace.yamlio import Reader
 
 # A target of make, and a variable of it.
 _COMMAND = re.compile(r"[a-z][a-z0-9-]*")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+_TARGETS = re.compile(r"^\.PHONY:(.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,10 @@ def read_status(reader: Reader, value: object) -> StatusPage:
         texts = (reader.text(one, key, where) for key in ("service", "metric", "label", "unit"))
         metrics.append(MetricFigure(*texts))
     flowing = reader.text(fields, "flowing", "status")
+    labels = [figure.label for figure in figures] + [metric.label for metric in metrics]
+    for index, label in enumerate(labels):
+        if label in labels[:index]:
+            reader.add("status", f"two figures have the label {label!r}")
     columns = [figure.column for figure in figures]
     if flowing and flowing not in columns:
         reader.add("status.flowing", f"must be one of {', '.join(columns)}, not {flowing!r}")
@@ -101,6 +107,13 @@ def read_commands(reader: Reader, value: object, services: Collection[str]) -> d
             options={option: str(variable) for option, variable in options.items()},
         )
     return commands
+
+
+def targets(root: Path) -> list[str]:
+    """Return the targets of the Makefile in `root`, in the order of the file; none where there is no file."""
+    path = root / "Makefile"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [name for line in _TARGETS.findall(text) for name in line.split()]
 
 
 def _list(reader: Reader, fields: Mapping[str, object], key: str) -> list[object]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from millrace.model.applications import Application
+    from millrace.model.programs import Program
 
 # Kafka's accounts of the platform: the super user, and the tests' where all nodes are disposable.
 ADMIN = "admin"
@@ -55,13 +56,20 @@ def _grant(services: Mapping[str, object], offered: str, group: str) -> None:
 
 
 def collisions(
-    platform: object, secrets: Mapping[str, object], applications: Mapping[str, Application]
+    platform: object,
+    secrets: Mapping[str, object],
+    applications: Mapping[str, Application],
+    targets: Iterable[str] = (),
 ) -> list[str]:
-    """Return a problem for each name that two declare, naming both. `secrets` are the platform's."""
+    """Return a problem for each name that two declare, naming both.
+
+    `secrets` are the platform's; `targets` are names that make knows already, which no command can have.
+    """
     owners: dict[tuple[str, str], str] = {
         ("Kafka account", ADMIN): PLATFORM,
         ("Kafka account", TESTS): PLATFORM,
     }
+    owners |= {("command", name): "the Makefile or a file beside it" for name in targets}
     owners |= {("secret", name): "ansible/secrets.yml" for name in secrets}
     if isinstance(platform, dict) and isinstance(platform.get("services"), dict):
         owners |= {("service", name): PLATFORM for name in platform["services"]}
@@ -94,14 +102,9 @@ def _declared(application: Application) -> Iterator[tuple[str, str]]:
             yield kind, str(name)
 
 
-def slot_problems(applications: Mapping[str, Application], workers: int, cores: int) -> list[str]:
+def slot_problems(programs: Iterable[Program], workers: int, cores: int) -> list[str]:
     """Return a problem if the Spark drivers together take more slots than `workers` of `cores` each offer."""
-    taken = {
-        program.name: program.cores_max
-        for application in applications.values()
-        for program in application.programs.values()
-        if program.cores_max
-    }
+    taken = {program.name: program.cores_max for program in programs if program.cores_max}
     offered = workers * cores
     if sum(taken.values()) <= offered:
         return []

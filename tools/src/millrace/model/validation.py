@@ -13,7 +13,8 @@ from millrace import paths
 from millrace.model import replication
 from millrace.model.applications import Application, load_applications
 from millrace.model.catalogue import Catalogue, read_catalogue
-from millrace.model.joined import collisions, join
+from millrace.model.commands import targets
+from millrace.model.joined import collisions, join, slot_problems
 from millrace.model.neighbours import Place, conflicts
 from millrace.model.providers import CLOUDS, unimplemented
 from millrace.model.secrets import platform_kinds
@@ -23,7 +24,11 @@ from millrace.yamlio import InvalidInputError, Reader, load_yaml
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from millrace.model.programs import Program
+
 CONTROLLERS = "kafka"
+WORKERS = "spark_workers"
+WORKER_CORES = "spark_worker_cores"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +43,18 @@ class Environment:
     applications: Mapping[str, Application] = field(default_factory=dict)
     services: Mapping[str, Any] = field(default_factory=dict)
 
-    def programs(self) -> list[dict[str, Any]]:
-        """Return what is deployed of the applications' services, as plain data, in the order of the files."""
+    def running(self) -> list[tuple[Application, Program]]:
+        """Return the programs that have nodes here, each with its application, in the order of the files."""
         return [
-            application.plain(program)
+            (application, program)
             for application in self.applications.values()
             for program in application.programs.values()
             if program.name in self.catalogue.services
         ]
+
+    def programs(self) -> list[dict[str, Any]]:
+        """Return what is deployed of the applications' services, as plain data, in the order of the files."""
+        return [application.plain(program) for application, program in self.running()]
 
 
 def load_environment(topology_path: Path, root: Path | None = None) -> Environment:
@@ -60,7 +69,9 @@ def load_environment(topology_path: Path, root: Path | None = None) -> Environme
     applications = load_applications(root / "services")
     joined = join(platform, applications)
     catalogue = read_catalogue(joined, reader)
-    reader.problems += collisions(platform, platform_kinds(root), applications)
+    # What is a file already, make would take for made.
+    named = {*targets(root), *(path.name for path in root.iterdir())}
+    reader.problems += collisions(platform, platform_kinds(root), applications, named)
     folder = topology_path.resolve().parent.name
     if topology.environment not in {"", folder}:
         reader.add("environment", f"must be {folder!r}, its folder's name, not {topology.environment!r}")
@@ -191,12 +202,43 @@ def _place(topology: Topology) -> Place | None:
     return Place(network.bridge, network.cidr)
 
 
+def worker_cores(inventory: Path) -> int | None:
+    """Return the slots of a Spark worker that the environment in this folder sets, or the role's default.
+
+    The largest where several files set it; None for a template, whose value is known to Ansible alone.
+    Raises InvalidInputError for a file that isn't valid YAML.
+    """
+    files = sorted((inventory / "group_vars").rglob("*.yml"))
+    default = paths.repo_root() / "roles" / "spark" / "defaults" / "main.yml"
+    for group in (files, [default]):
+        loaded = [content for content in map(load_yaml, group) if isinstance(content, dict)]
+        if values := [content[WORKER_CORES] for content in loaded if WORKER_CORES in content]:
+            numbers = [value for value in values if isinstance(value, int)]
+            return max(numbers) if len(numbers) == len(values) else None
+    return None
+
+
+def setting_problems(environment: Environment, inventory: Path) -> list[str]:
+    """Return what variables set that the topology can't carry: copies without brokers, slots without workers.
+
+    `inventory` is the environment's folder. Raises InvalidInputError for a file that isn't valid YAML.
+    """
+    topology = environment.topology
+    problems = replication_problems(topology, inventory)
+    cores = worker_cores(inventory)
+    if cores is not None:
+        programs = [program for _, program in environment.running()]
+        problems += slot_problems(programs, len(topology.members(WORKERS)), cores)
+    return problems
+
+
 def problems_of(env: str) -> list[str]:
-    """Return everything that is wrong with an environment's topology, catalogue and replication factors."""
+    """Return everything that is wrong with an environment: topology, catalogue, applications, settings."""
     try:
-        topology = named_environment(env).topology
+        environment = named_environment(env)
+        topology = environment.topology
         inventories = paths.repo_root() / "inventories"
-        problems = replication_problems(topology, inventories / env)
+        problems = setting_problems(environment, inventories / env)
         problems += neighbour_problems(topology, inventories)
     except InvalidInputError as error:
         return list(error.problems)

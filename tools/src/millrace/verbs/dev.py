@@ -1,6 +1,6 @@
 """``make dev``: the working tree of one of our services on its node, with debug logs and a debugger's port.
 
-Our own services are those of the catalogue that have a port named `debug`; the role python_service starts the
+Our own services are those of the applications that have a port named `debug`; the roles start the
 debugger (debugpy), and only this host's loopback leads to it, through SSH.
 """
 
@@ -19,22 +19,29 @@ from millrace.paths import repo_root
 from millrace.verbs.everyday import playbook
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from millrace.model.catalogue import Catalogue
+    from millrace.model.programs import Program
+    from millrace.model.validation import Environment
 
 
-def ours(catalogue: Catalogue) -> list[str]:
-    """Return the names of the services that a debugger can attach to, in the catalogue's order."""
-    return [service.name for service in catalogue.services.values() if DEBUG in service.ports]
+def ours(loaded: Environment) -> dict[str, Program]:
+    """Return the programs that run in the environment and that a debugger can attach to, by service."""
+    services = loaded.catalogue.services
+    return {
+        name: program
+        for application in loaded.applications.values()
+        for name, program in application.programs.items()
+        if name in services and DEBUG in services[name].ports
+    }
 
 
-def packages(root: Path, service: str) -> dict[str, str]:
-    """Return the service's import packages: name -> folder in the clone, relative to its root."""
+def packages(root: Path, projects: Iterable[Path]) -> dict[str, str]:
+    """Return the import packages of a service's projects: name -> folder in the clone `root`."""
     return {
         path.parent.name: str(path.parent.relative_to(root))
-        for project in artifacts.local_dependencies(artifacts.projects(root / "services")[service])
+        for project in projects
         for path in sorted((project / "src").glob("*/__init__.py"))
     }
 
@@ -85,7 +92,8 @@ def instructions(
 def dev_main(argv: list[str]) -> int:
     """Put the working tree of one of our services onto its node and say how to attach a debugger."""
     loaded = current_environment()
-    name = choose("SERVICE", argv[0] if argv else "", ours(loaded.catalogue))
+    known = ours(loaded)
+    name = choose("SERVICE", argv[0] if argv else "", known)
     config = remote.ssh_config()
     root = repo_root()
     options = ["--tags", name, "-e", json.dumps({"millrace_debug": True})]
@@ -96,5 +104,6 @@ def dev_main(argv: list[str]) -> int:
     port = service.ports[DEBUG].first
     nodes = [node.name for node in loaded.topology.members(service.group)]
     tunnels = {node: tunnel(config, node, port) for node in nodes}
-    say(instructions(name, tunnels, launch(name, port, packages(root, name), artifacts.python_version())))
+    folders = packages(root, known[name].projects)
+    say(instructions(name, tunnels, launch(name, port, folders, artifacts.python_version())))
     return 0

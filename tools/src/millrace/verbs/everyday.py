@@ -1,4 +1,4 @@
-"""Everyday commands on a running environment: logs, psql, history, batch, consume, produce, restart, diff."""
+"""Everyday commands on a running environment, among them those that the applications declare."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, NoReturn
 
 from millrace.access import remote, sql
 from millrace.console import MillraceError
-from millrace.model.current import chosen_service, current_environment
+from millrace.model.commands import targets
+from millrace.model.current import choose, chosen_service, current_environment
 from millrace.paths import environment, repo_root
 from millrace.verbs.phases import deploy_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from millrace.model.validation import Environment
+
 KAFKA_CLI = "/usr/local/bin/kafka-cli"
-# The options of sensors-history (services/sensors/job), and the variables of `make` that give them.
-HISTORY_OPTIONS = {"--sensor": "SENSOR", "--from": "FROM", "--to": "TO", "--source": "SOURCE"}
-# And those of sensors-batch recompute.
-BATCH_OPTIONS = {"--day": "DAY", "--from": "FROM", "--to": "TO"}
 
 
 def playbook(name: str, *options: str) -> list[str]:
@@ -59,51 +58,59 @@ def logs_main(argv: list[str]) -> int:
 
 
 def psql_main(_argv: list[str]) -> NoReturn:
-    """Open psql on the database, or run the statements on standard input."""
-    node = current_environment().topology.members("timescaledb")[0].name
-    remote.become(remote.ssh_argv(node, [*sql.PSQL, sql.DATABASE], tty=sys.stdin.isatty()))
+    """Open psql on DATABASE= (the only one, without it), or run the statements on standard input."""
+    loaded = current_environment()
+    known = [name for application in loaded.applications.values() for name in application.databases]
+    name = os.environ.get("DATABASE", "") or (known[0] if len(known) == 1 else "")
+    database = choose("DATABASE", name, known)
+    node = loaded.topology.members("timescaledb")[0].name
+    remote.become(remote.ssh_argv(node, [*sql.PSQL, database], tty=sys.stdin.isatty()))
 
 
 def consume_main(argv: list[str]) -> NoReturn:
     """Print a topic's messages as they come; FROM=beginning for all there are, MAX= to stop after so many."""
-    options = ["--topic", _argument(argv) or _no_topic(), "--formatter-property", "print.key=true"]
+    loaded = current_environment()
+    options = ["--topic", _topic(loaded, argv), "--formatter-property", "print.key=true"]
     if os.environ.get("FROM") == "beginning":
         options.append("--from-beginning")
     if count := os.environ.get("MAX"):
         options += ["--max-messages", count]
-    _kafka("org.apache.kafka.tools.consumer.ConsoleConsumer", options)
+    _kafka(loaded, "org.apache.kafka.tools.consumer.ConsoleConsumer", options)
 
 
 def produce_main(argv: list[str]) -> NoReturn:
     """Send each line of standard input to a topic; ``key<TAB>value`` with KEY=1."""
-    options = ["--topic", _argument(argv) or _no_topic()]
+    loaded = current_environment()
+    options = ["--topic", _topic(loaded, argv)]
     if os.environ.get("KEY"):
         options += ["--reader-property", "parse.key=true"]
-    _kafka("org.apache.kafka.tools.ConsoleProducer", options)
+    _kafka(loaded, "org.apache.kafka.tools.ConsoleProducer", options)
 
 
-def history_main(_argv: list[str]) -> NoReturn:
-    """Print readings as CSV from database and lake (SOURCE=: one of them), of SENSOR=, FROM= and TO=."""
-    _on_apps(["sudo", "sensors-history"], HISTORY_OPTIONS)
-
-
-def batch_main(_argv: list[str]) -> NoReturn:
-    """Add up the aggregates of DAY= (or FROM= and TO=) from the lake and compare them with those stored."""
-    _on_apps(["sudo", "sensors-batch", "recompute"], BATCH_OPTIONS)
-
-
-def _on_apps(command: list[str], options: dict[str, str]) -> NoReturn:
-    for option, variable in options.items():
+def run_main(argv: list[str]) -> NoReturn:
+    """Run an application's command on the node of its service, with the options whose variables are set."""
+    loaded = current_environment()
+    commands = {name: one for app in loaded.applications.values() for name, one in app.commands.items()}
+    name = choose("TARGET", _argument(argv), [*targets(repo_root()), *commands])
+    if name not in commands:
+        message = f"{name} is a target of the Makefile; call `make {name}`"
+        raise MillraceError(message)
+    command = commands[name]
+    service = loaded.catalogue.services.get(command.service)
+    if service is None:
+        message = f"{name} runs where {command.service} does, which {environment()} has no node for"
+        raise MillraceError(message)
+    words = ["sudo", *command.run]
+    for option, variable in command.options.items():
         if value := os.environ.get(variable):
-            command += [option, value]
-    node = current_environment().topology.members("apps")[0].name
-    remote.become(remote.ssh_argv(node, command))
+            words += [option, value]
+    remote.become(remote.ssh_argv(loaded.topology.members(service.group)[0].name, words))
 
 
 def restart_main(argv: list[str]) -> NoReturn:
     """Restart a service node by node, each healthy again before the next."""
     service = chosen_service(current_environment(), _argument(argv))
-    _play("restart", "-e", json.dumps({"service": service.name, "service_group": service.group}))
+    _play("operations/restart", "-e", json.dumps({"service": service.name, "service_group": service.group}))
 
 
 def diff_main(_argv: list[str]) -> NoReturn:
@@ -117,11 +124,12 @@ def _argument(argv: Sequence[str]) -> str:
     return argv[0] if argv else ""
 
 
-def _no_topic() -> NoReturn:
-    message = "TOPIC is missing; `make status` and ansible/playbooks/group_vars/kafka.yml list the topics"
-    raise MillraceError(message)
+def _topic(loaded: Environment, argv: Sequence[str]) -> str:
+    """Return the topic that was named: any will do, but without one those that are declared are listed."""
+    declared = [str(topic["name"]) for one in loaded.applications.values() for topic in one.topics]
+    return _argument(argv) or choose("TOPIC", "", declared)
 
 
-def _kafka(tool: str, options: Sequence[str]) -> NoReturn:
-    node = current_environment().topology.members("kafka")[0].name
+def _kafka(loaded: Environment, tool: str, options: Sequence[str]) -> NoReturn:
+    node = loaded.topology.members("kafka")[0].name
     remote.become(remote.ssh_argv(node, ["sudo", KAFKA_CLI, tool, *options]))

@@ -83,7 +83,7 @@ def where() -> str:
             f"  state      {state_dir()} (SSH key, vault, certificates, Terraform's state)",
             f"  caches     {cache_dir()} (image, downloads)",
             f"  inventory  inventories/{env}/topology.yml and ansible/catalogue.yml",
-            "  data       make psql; make consume TOPIC=sensors.anomalies; make logs SERVICE=sensors-job",
+            "  data       make psql; `make consume` and `make logs` list what there is to follow",
         )
     )
 

@@ -15,19 +15,8 @@ from millrace.model.current import current_environment
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from millrace.model.commands import Figure, MetricFigure, StatusPage
     from millrace.model.validation import Environment
-
-# Readings whose event time lies in these ten seconds: late enough that all of them have been stored.
-_FIGURES = """
-SELECT (SELECT count(*) FROM sensors.measurements
-        WHERE event_time >= now() - interval '20 s'
-          AND event_time < now() - interval '10 s') / 10.0 AS per_second,
-       (SELECT coalesce(sum(stored), 0) FROM sensors.counts) AS stored,
-       (SELECT coalesce(sum(duplicates), 0) FROM sensors.counts) AS duplicates,
-       (SELECT coalesce(sum(rejected), 0) FROM sensors.counts) AS rejected,
-       (SELECT count(*) FROM sensors.anomalies) AS anomalies,
-       (SELECT count(*) FROM sensors.outbox) AS outbox
-"""
 
 _LONGEST_PAUSE = 86_400  # seconds
 # Seconds: the first batch of a new Spark application takes a while.
@@ -36,18 +25,36 @@ _SMOKE_PAUSE = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Section:
+    """What an application's status page says now.
+
+    ``figures`` is the row of its query, None where the database did not answer; ``metrics`` maps the label of
+    each metric to its sum over the service's nodes, None where one of them did not answer.
+    """
+
+    page: StatusPage
+    figures: Mapping[str, Any] | None
+    metrics: Mapping[str, float | None]
+
+    @property
+    def flowing(self) -> bool:
+        """Tell whether the column to wait for is above 0; a page that names none has nothing to wait for."""
+        if not self.page.flowing:
+            return True
+        return self.figures is not None and float(self.figures[self.page.flowing] or 0) > 0
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """One look at an environment.
 
     ``units`` maps service -> node -> systemd's state (``active``), None where the node did not answer;
-    ``figures`` holds readings a second and row counts, None where the database did not answer; ``lag`` counts
-    messages in Kafka that the job has not committed, None where the job did not answer.
+    ``sections`` are those of the applications that have a status page and a service here.
     """
 
     nodes: Mapping[str, bool]
     units: Mapping[str, Mapping[str, str | None]]
-    figures: Mapping[str, Any] | None
-    lag: float | None
+    sections: Mapping[str, Section]
 
     @property
     def healthy(self) -> bool:
@@ -55,9 +62,14 @@ class Status:
         states = [state for nodes in self.units.values() for state in nodes.values()]
         return all(self.nodes.values()) and all(state == "active" for state in states)
 
+    @property
+    def flowing(self) -> bool:
+        """Tell whether data flows in every application."""
+        return all(section.flowing for section in self.sections.values())
+
 
 def collect(environment: Environment) -> Status:
-    """Ask every node for its units, the database for its figures and the job for its lag."""
+    """Ask every node for its units, and the database and services for what the applications show."""
     nodes = environment.topology.nodes
     services = environment.catalogue.services
     on_node = {
@@ -78,32 +90,54 @@ def collect(environment: Environment) -> Status:
     return Status(
         nodes={name: answer is not None for name, answer in answers.items()},
         units=units,
-        figures=_figures(environment),
-        lag=_lag(environment),
+        sections={
+            name: Section(page, _figures(environment, name, page), _metrics(environment, page))
+            for name, page in pages(environment).items()
+        },
     )
 
 
-def _figures(environment: Environment) -> Mapping[str, Any] | None:
+def pages(environment: Environment) -> dict[str, StatusPage]:
+    """Return the status pages by application, of those that have one and a service in this environment."""
+    return {
+        name: application.status
+        for name, application in environment.applications.items()
+        if application.status and application.services.keys() & environment.catalogue.services.keys()
+    }
+
+
+def _figures(environment: Environment, application: str, page: StatusPage) -> Mapping[str, Any] | None:
     node = environment.topology.members("timescaledb")[0].name
     try:
-        return sql.query(node, _FIGURES)[0]
+        rows = sql.query(node, page.query, database=page.database)
     except CommandError:
         return None
+    columns = [one.column for one in page.figures]
+    if len(rows) != 1 or not rows[0].keys() >= set(columns):
+        message = f"status.query of {application} must give one row with the columns {', '.join(columns)}"
+        raise MillraceError(message)
+    return rows[0]
 
 
-def _lag(environment: Environment) -> float | None:
-    service = environment.catalogue.services["sensors-job"]
+def _metrics(environment: Environment, page: StatusPage) -> dict[str, float | None]:
+    running = environment.catalogue.services
+    return {one.label: _sum(environment, one) for one in page.metrics if one.service in running}
+
+
+def _sum(environment: Environment, wanted: MetricFigure) -> float | None:
+    service = environment.catalogue.services[wanted.service]
     if service.metrics is None:
         return None
-    node = environment.topology.members(service.group)[0].name
-    port = service.ports[service.metrics.port].first
-    url = f"http://127.0.0.1:{port}{service.metrics.path}"
-    try:
-        return metric(
-            remote.run(node, ["curl", "-sf", "--noproxy", "*", "-m", "5", url]), "sensors_job_lag_messages"
-        )
-    except CommandError:
-        return None
+    url = f"http://127.0.0.1:{service.ports[service.metrics.port].first}{service.metrics.path}"
+    ask = ["curl", "-sf", "--noproxy", "*", "-m", "5", url]
+    nodes = environment.topology.members(service.group)
+    total = 0.0
+    for answer in remote.run_each({node.name: ask for node in nodes}).values():
+        found = None if answer is None else metric(answer, wanted.metric)
+        if found is None:
+            return None
+        total += found
+    return total
 
 
 def metric(exposition: str, name: str) -> float | None:
@@ -126,24 +160,29 @@ def render(status: Status) -> str:
     for service, states in status.units.items():
         bad = [f"{node} {state or 'no answer'}" for node, state in states.items() if state != "active"]
         lines.append(f"  {service:<20}{len(states) - len(bad)} of {len(states)} active{_named(bad)}")
-    lines.append("sensors")
-    if status.figures is None:
-        lines.append("  the database does not answer")
+    for application, section in status.sections.items():
+        lines += [application, *_shown(section)]
+    return "\n".join(lines)
+
+
+def _shown(section: Section) -> list[str]:
+    """Return the lines of an application."""
+    if section.figures is None:
+        lines = ["  the database does not answer"]
     else:
-        figures = status.figures
-        lines.append(f"  {'readings a second':<20}{float(figures['per_second']):.1f}")
-        lines += [
-            f"  {text:<20}{int(figures[key]):,}"
-            for key, text in (
-                ("stored", "rows stored"),
-                ("duplicates", "duplicates"),
-                ("anomalies", "anomalies"),
-                ("rejected", "rejects"),
-                ("outbox", "waiting in outbox"),
-            )
-        ]
-    lag = "the job does not answer" if status.lag is None else f"{status.lag:,.0f} messages"
-    return "\n".join([*lines, f"  {'lag':<20}{lag}"])
+        row = section.figures
+        lines = [f"  {one.label:<20}{_number(row[one.column], one)}" for one in section.page.figures]
+    for one in section.page.metrics:
+        if one.label in section.metrics:
+            value = section.metrics[one.label]
+            said = f"{one.service} does not answer" if value is None else f"{value:,.0f} {one.unit}".rstrip()
+            lines.append(f"  {one.label:<20}{said}")
+    return lines
+
+
+def _number(value: float | None, figure: Figure) -> str:
+    """Return a column's value as the page shows it; NULL is no number."""
+    return "-" if value is None else f"{value:,.{figure.decimals}f}"
 
 
 def _named(names: Sequence[str]) -> str:
@@ -184,16 +223,16 @@ def _pause(watch: str) -> float:
 
 
 def smoke_main(_argv: list[str]) -> int:
-    """Wait until every unit is active and readings are being stored, then print the page."""
+    """Wait until every unit is active and each application says that data flows, then print the page."""
     environment = current_environment()
     give_up = time.monotonic() + _SMOKE_PATIENCE
     while True:
         status = collect(environment)
-        if status.healthy and status.figures and float(status.figures["per_second"]) > 0:
+        if status.healthy and status.flowing:
             say(render(status))
             return 0
         if time.monotonic() > give_up:
             say(render(status))
-            message = f"waited {_SMOKE_PATIENCE} s for every unit to be active and readings to be stored"
+            message = f"waited {_SMOKE_PATIENCE} s for every unit to be active and data to flow"
             raise MillraceError(message)
         time.sleep(_SMOKE_PAUSE)
