@@ -84,10 +84,10 @@ def test_the_bootstrap_asks_for_what_the_provider_needs(monkeypatch: pytest.Monk
     monkeypatch.setattr(bootstrap, "_privileged", lambda: False)
     monkeypatch.setattr(terraform, "find", lambda: "terraform")
     wanted = findings.wanted_by(LAB.read_text(encoding="utf-8"))
-    assert {"incus", "mmdebstrap", "git"} <= set(bootstrap.look(wanted).missing)
+    assert {"uidmap", "mmdebstrap", "git"} <= set(bootstrap.look(wanted).missing)
     other = bootstrap.look(replace(wanted, needs=Needs({"another-tool": "another"})))
     assert {"another-tool", "git"} <= set(other.missing)
-    assert not {"incus", "mmdebstrap"} & set(other.missing)
+    assert not {"incus", "incus-base", "mmdebstrap"} & set(other.missing)
 
 
 def test_all_environments_of_a_provider_have_its_terraform_root(
