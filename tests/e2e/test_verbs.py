@@ -13,7 +13,7 @@ import stored
 
 from millrace import paths
 from millrace.access import remote
-from millrace_common import readings
+from sensors_contract import readings
 
 pytestmark = pytest.mark.lab
 
