@@ -75,7 +75,7 @@ def read_status(reader: Reader, value: object) -> StatusPage:
         texts = (reader.text(one, key, where) for key in ("service", "metric", "label", "unit"))
         metrics.append(MetricFigure(*texts))
     flowing = reader.text(fields, "flowing", "status")
-    labels = [figure.label for figure in figures] + [metric.label for metric in metrics]
+    labels = [one.label for one in figures] + [one.label for one in metrics]
     for index, label in enumerate(labels):
         if label in labels[:index]:
             reader.add("status", f"two figures have the label {label!r}")
