@@ -106,6 +106,8 @@ def test_make_targets_and_files_that_a_document_names_exist(document: Any) -> No
     text = document.read_text(encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    for application in load_applications(ROOT / "services").values():
+        targets |= application.commands.keys()
     named = set(re.findall(r"(?:^|`)(?:[A-Z]+=\S+ )*make ([a-z][a-z-]+)", text, re.MULTILINE))
     assert named <= targets, named - targets
     for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):

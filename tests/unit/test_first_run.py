@@ -101,7 +101,7 @@ def test_a_restart_of_nothing_fails() -> None:
     words = [
         "-i",
         "other,",
-        "ansible/playbooks/restart.yml",
+        "ansible/playbooks/operations/restart.yml",
         "-e",
         "service=kafka",
         "-e",
@@ -129,7 +129,7 @@ def asked(tasks: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any YAML
 
 
 def test_no_page_of_a_node_is_asked_for_through_a_proxy() -> None:
-    files = [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("ansible/playbooks/*.yml")]
+    files = [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("ansible/playbooks/**/*.yml")]
     pages = [page for file in files for page in asked(yaml.safe_load(file.read_text(encoding="utf-8")))]
     inside = [page for page in pages if OUTSIDE not in page["url"]]
     assert len(inside) > 5

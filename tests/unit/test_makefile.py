@@ -24,7 +24,7 @@ echo "$0" >> {log}
 echo '{{"terraform_version": "{version}"}}'
 """
 # What the Makefile itself and a recipe need of the machine.
-NEEDED = ("awk", "bash", "cat", "cut", "sh", "sha256sum")
+NEEDED = ("awk", "bash", "cat", "cut", "locale", "sh", "sha256sum")
 
 
 @pytest.fixture

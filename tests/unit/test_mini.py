@@ -70,6 +70,8 @@ def test_a_setting_of_the_environment_beats_what_follows_from_the_topology(tmp_p
     (folder / "group_vars").mkdir(parents=True)
     text = (ROOT / "inventories" / "mini" / "topology.yml").read_text(encoding="utf-8")
     (folder / "topology.yml").write_text(text, encoding="utf-8")
-    (folder / "group_vars" / "all.yml").write_text("spark_expected_workers: 0\n", encoding="utf-8")
+    (folder / "group_vars" / "all.yml").write_text(
+        "spark_expected_workers: 0\nspark_worker_cores: 6\n", encoding="utf-8"
+    )
     found = variables(folder, tmp_path)
     assert (found["spark_expected_workers"], found["hdfs_replication"]) == (0, 1)

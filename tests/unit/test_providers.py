@@ -28,7 +28,7 @@ REFUSAL = "provider: libvirt is not implemented yet; use lab"
 @pytest.fixture
 def inventories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a clone with the lab's topology as its only one; return its inventories."""
-    for part in ("ansible", "services"):
+    for part in ("ansible", "roles", "services"):
         (tmp_path / part).symlink_to(paths.repo_root() / part)
     (tmp_path / "inventories" / "lab").mkdir(parents=True)
     (tmp_path / "inventories" / "lab" / "topology.yml").write_bytes(LAB.read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from types import ModuleType
 from typing import Any
@@ -116,6 +117,8 @@ def test_the_only_broker_waits_for_no_other_before_it_restarts(monkeypatch: pyte
     errors.KafkaError = OSError  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "kafka", kafka)
     monkeypatch.setitem(sys.modules, "kafka.errors", errors)
+    # The script silences its process, which is this one.
+    monkeypatch.setattr(logging, "disable", lambda _level: None)
     ready = script("kafka", KAFKA, "kafka-ready.py.j2")
     monkeypatch.setattr(sys, "argv", ["kafka-ready", "--without", "1", "--timeout", "0"])
     assert ready["main"]() == 0
