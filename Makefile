@@ -96,7 +96,7 @@ check-lint: tools
 check-types: tools
 	MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) .venv/bin/mypy tools/src tests/unit
 	cd tests/testinfra && ../../.venv/bin/mypy .
-	@for tests in tests/e2e tests/chaos tests/bench; do echo "mypy $$tests"; \
+	@for tests in tests/support tests/platform tests/sensors tests/chaos tests/bench; do echo "mypy $$tests"; \
 	  (cd $$tests && MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) ../../.venv/bin/mypy .); done
 	cd ansible && ../.venv/bin/mypy plugins/filter plugins/inventory plugins/modules plugins/strategy vault_password.py
 	@for service in $(dir $(SERVICES)); do echo "mypy $$service"; \
@@ -108,14 +108,14 @@ check-terraform: tools
 	@$(TERRAFORM_ENV) $(TERRAFORM) -chdir=terraform/providers/lab init -backend=false -input=false >/dev/null
 	$(TERRAFORM_ENV) $(TERRAFORM) -chdir=terraform/providers/lab validate
 check-unit: tools
-	PYTHONPATH=tests/unit:tests/chaos:tests/bench:tests/e2e:$(subst $(space),:,$(SERVICES)) .venv/bin/pytest --import-mode=importlib tests/unit \
+	PYTHONPATH=tests/unit:tests/chaos:tests/bench:tests/support:$(subst $(space),:,$(SERVICES)) .venv/bin/pytest --import-mode=importlib tests/unit \
 	  $(wildcard services/*/*/tests tools/tests)
 test: ## All of check, then the lab: up, a second up that changes nothing, tests on it
 	@$(STDLIB) millrace.verbs.phases test
 chaos: tools ## Faults while data flows, on disposable nodes: ROUNDS=3 SEED=1 (NAIVE=1: beside sinks that must fail)
-	@PYTHONPATH=tests/chaos:tests/e2e:$(subst $(space),:,$(SERVICES)) .venv/bin/python -m rounds
+	@PYTHONPATH=tests/chaos:tests/support:$(subst $(space),:,$(SERVICES)) .venv/bin/python -m rounds
 bench: tools ## Figures of the running lab, into reports/bench.json and docs/benchmarks.md: PARTS=a,b,c,d,e,f ROUNDS=5
-	@BENCH_SECONDS=$(SECONDS) PYTHONPATH=tests/bench:tests/e2e:$(subst $(space),:,$(SERVICES)) .venv/bin/python -m bench
+	@BENCH_SECONDS=$(SECONDS) PYTHONPATH=tests/bench:tests/support:$(subst $(space),:,$(SERVICES)) .venv/bin/python -m bench
 molecule: ## Each role alone on throw-away containers, two at a time (JOBS=2), or one: ROLE=kafka
 	@$(STDLIB) millrace.verbs.phases molecule
 

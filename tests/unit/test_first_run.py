@@ -148,7 +148,7 @@ def test_no_program_of_ours_asks_a_node_through_a_proxy() -> None:
     assert sum("ProxyHandler({})" in text for text in texts.values()) > 2
     calls = [
         line
-        for folder in ("tools/src", "tests/e2e", "tests/testinfra")
+        for folder in ("tools/src", "tests/platform", "tests/sensors", "tests/support", "tests/testinfra")
         for path in (ROOT / folder).rglob("*.py")
         for line in path.read_text(encoding="utf-8").splitlines()
         if re.search(r"\bcurl\b.*(-sf|-sS)", line)

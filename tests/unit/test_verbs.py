@@ -273,7 +273,7 @@ def test_a_long_verb_lists_the_right_environments(
 
 @pytest.mark.parametrize(("folder", "module"), [("chaos", "rounds"), ("bench", "bench")])
 def test_so_do_chaos_and_bench(folder: str, module: str) -> None:
-    places = [f"tests/{folder}", "tests/e2e", *map(str, sorted(ROOT.glob("services/*/*/src")))]
+    places = [f"tests/{folder}", "tests/support", *map(str, sorted(ROOT.glob("services/*/*/src")))]
     done = subprocess.run(  # noqa: S603 - this Python, as the Makefile calls it
         [sys.executable, "-m", module],
         env={**os.environ, "ENV": "nowhere", "PYTHONPATH": ":".join(places)},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pa = pytest.importorskip("pyarrow", reason="pyarrow is on the nodes; tests/e2e covers this there")
+pa = pytest.importorskip("pyarrow", reason="pyarrow is on the nodes; tests/sensors covers this there")
 
 from sensors_job.store.copy_stream import stream  # noqa: E402 - only with pyarrow
 

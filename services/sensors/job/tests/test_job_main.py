@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pytest.importorskip("pyarrow", reason="pyarrow is on the nodes; tests/e2e covers this there")
+pytest.importorskip("pyarrow", reason="pyarrow is on the nodes; tests/sensors covers this there")
 
 from millrace_common.config import parse_config
 from millrace_common.http import HealthServer

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pytest.importorskip("pyarrow", reason="pyarrow is on the nodes; tests/e2e covers this there")
+pytest.importorskip("pyarrow", reason="pyarrow is on the nodes; tests/sensors covers this there")
 
 from prometheus_client import CollectorRegistry
 

@@ -91,8 +91,10 @@ def where() -> str:
 def _tests_on_the_lab() -> None:
     """Run the tests of the nodes, and beside them those that leave the nodes alone, whose output is last."""
     # The end-to-end tests hold the platform against the generator's own account of what it sends.
-    env = {"PYTHONPATH": ":".join(str(path) for path in sorted(ROOT.glob("services/*/*/src")))}
-    tests = [str(TOOLS / "pytest"), "--durations=20", "tests/testinfra", "tests/e2e", "-m"]
+    places = [ROOT / "tests" / "support", *sorted(ROOT.glob("services/*/*/src"))]
+    env = {"PYTHONPATH": ":".join(map(str, places))}
+    folders = ["tests/testinfra", "tests/platform", "tests/sensors"]
+    tests = [str(TOOLS / "pytest"), "--durations=20", *folders, "-m"]
     said: list[str] = []
     with ThreadPoolExecutor(max_workers=1) as pool:
         # Two processes must not write one cache.

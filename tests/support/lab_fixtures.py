@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests."""
+"""Fixtures of the tests that run on an environment's nodes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from millrace.model.current import require_disposable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-# Their checks are shared by tests, and tell as much when they fail as theirs.
-pytest.register_assert_rewrite("judged", "stored")
 
 
 @pytest.fixture(scope="session", autouse=True)
