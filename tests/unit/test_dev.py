@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LAB = named_environment("lab")
+ENTRIES = {
+    name: program.entry
+    for application in LAB.applications.values()
+    for name, program in application.programs.items()
+}
 UNIT = "roles/python_service/templates/unit.service.j2"
 
 
@@ -55,7 +60,7 @@ def test_a_debugged_service_is_the_same_program_below_a_debugger_on_the_loopback
     plain, debugged = (rendered(template, debug=debug)[name] for debug in (False, True))
     program = command(plain)
     assert program == [
-        f"/opt/millrace/{name}/venv/bin/{name}",
+        f"/opt/millrace/{name}/venv/bin/{ENTRIES[name]}",
         "--config",
         f"/etc/millrace/{name}/config.json",
     ]
@@ -116,7 +121,7 @@ def test_the_instructions_are_a_tunnel_and_a_valid_configuration(tmp_path: Path)
     places = {place["localRoot"]: place["remoteRoot"] for place in configuration["pathMappings"]}
     installed = "/opt/millrace/sensors-relay/venv/lib/python3.13/site-packages"
     assert places == {
-        "${workspaceFolder}/services/shared/outbox-relay/src/sensors_relay": f"{installed}/sensors_relay",
+        "${workspaceFolder}/services/shared/outbox-relay/src/outbox_relay": f"{installed}/outbox_relay",
         "${workspaceFolder}/services/shared/common/src/millrace_common": f"{installed}/millrace_common",
     }
     assert "make deploy TAGS=sensors-relay" in text

@@ -43,13 +43,14 @@ def test_each_service_accepts_its_settings(
     checked = set()
     for use in USES:
         for host in environment.inventory.list_hosts(use.hosts):
+            name = environment.render(use, host.name, "{{ python_service_name }}", {})
             entry = environment.render(use, host.name, "{{ python_service_entry }}", {})
             projects = environment.render(use, host.name, "{{ python_service_projects | to_json }}", {})
-            config = tmp_path / f"{entry}.json"
+            config = tmp_path / f"{name}.json"
             config.write_text(environment.render(use, host.name, CONFIG, {}), encoding="utf-8")
             status = command(json.loads(projects), entry)(["--config", str(config), "--check"])
             assert status == 0, capsys.readouterr().err
-            checked.add(entry)
+            checked.add(name)
     ours = {"generator", "job", "lake", "lifecycle", "profile", "relay", "replay"}
     assert checked >= {f"sensors-{name}" for name in ours}
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import psycopg2
 import pytest
 from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError  # type: ignore[import-untyped] # kafka-python has no type hints
 from prometheus_client import CollectorRegistry
 
-from millrace_common.config import parse_config
-from sensors_relay import cli
-from sensors_relay.outbox import Outbox, Row
-from sensors_relay.relay import Relay
-from sensors_relay.settings import Settings
+from millrace_common.config import ConfigError, parse_config
+from outbox_relay import cli
+from outbox_relay.outbox import Outbox, Row
+from outbox_relay.relay import Relay
+from outbox_relay.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +31,7 @@ CONFIG = {
         "ca_file": "/ca.crt",
     },
     "http": {"port": 0},
+    "outbox": "sensors.outbox",
 }
 
 
@@ -209,8 +210,64 @@ def test_metrics_tell_the_age_of_the_oldest_row() -> None:
 def test_the_database_sees_who_is_connected(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, object] = {}
     monkeypatch.setattr(psycopg2, "connect", lambda **arguments: asked.update(arguments))
-    Outbox(parse_config(CONFIG, Settings).postgres)
+    Outbox(parse_config(CONFIG, Settings).postgres, "sensors.outbox", "sensors-relay")
     assert (asked["host"], asked["application_name"]) == ("db-1", "sensors-relay")
+
+
+class Connection:
+    """A connection, its cursor and its answers, which keeps the statements."""
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+
+    def cursor(self) -> Connection:
+        return self
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End a cursor."""
+
+    def execute(self, statement: object, _arguments: object = None) -> None:
+        self.statements.append(repr(statement))
+
+    def fetchall(self) -> list[tuple[object, ...]]:
+        return [(1, "orders.placed", "k", "v")]
+
+    def fetchone(self) -> None:
+        """No row is the oldest."""
+
+    def commit(self) -> None:
+        self.statements.append("commit")
+
+    def rollback(self) -> None:
+        self.statements.append("rollback")
+
+
+def test_every_statement_is_about_the_table_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = Connection()
+    monkeypatch.setattr(psycopg2, "connect", lambda **_: connection)
+    settings = parse_config(CONFIG | {"outbox": "shop.messages"}, Settings)
+    outbox = Outbox(settings.postgres, settings.outbox, settings.name)
+    outbox.delete(outbox.take(10, 1000))
+    assert outbox.oldest_age() == 0.0
+    taken, deleted, _, aged, _ = connection.statements
+    for statement in (taken, deleted, aged):
+        assert "Identifier('shop', 'messages')" in statement
+        assert "sensors" not in statement
+
+
+@pytest.mark.parametrize("outbox", ["messages", "shop.messages; DROP", 'shop."x"', ""])
+def test_a_table_that_is_none_is_refused(outbox: str) -> None:
+    with pytest.raises(ConfigError, match="outbox"):
+        parse_config(CONFIG | {"outbox": outbox}, Settings)
+
+
+def test_metrics_are_called_after_the_relay() -> None:
+    relay = make(Lab(0), name="shop-relay")
+    assert relay.age._name == "shop_relay_oldest_row_age_seconds"  # noqa: SLF001 - the way to a gauge's name
 
 
 def test_the_command_checks_its_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,25 +6,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import psycopg2
+from psycopg2 import sql
 
 if TYPE_CHECKING:
     from millrace_common.postgres import PostgresSettings
 
 # The running sum keeps a batch of large rows small; the subquery locks nothing, so that only rows that are
 # taken are locked. Rows that someone else holds are left to them.
-_TAKE = """
-SELECT id, topic, key, value FROM sensors.outbox
+_TAKE = sql.SQL("""
+SELECT id, topic, key, value FROM {outbox}
 WHERE id IN (
     SELECT id FROM (
         SELECT id, sum(octet_length(value)) OVER (ORDER BY id) - octet_length(value) AS before
-        FROM (SELECT id, value FROM sensors.outbox ORDER BY id LIMIT %(rows)s) AS oldest
+        FROM (SELECT id, value FROM {outbox} ORDER BY id LIMIT %(rows)s) AS oldest
     ) AS summed
     WHERE before < %(bytes)s
 )
 ORDER BY id FOR UPDATE SKIP LOCKED
-"""
-_DELETE = "DELETE FROM sensors.outbox WHERE id = ANY(%s)"
-_AGE = "SELECT coalesce(extract(epoch FROM now() - created_at), 0) FROM sensors.outbox ORDER BY id LIMIT 1"
+""")
+_DELETE = sql.SQL("DELETE FROM {outbox} WHERE id = ANY(%s)")
+_AGE = sql.SQL("SELECT coalesce(extract(epoch FROM now() - created_at), 0) FROM {outbox} ORDER BY id LIMIT 1")
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,11 @@ class Row:
 class Outbox:
     """A connection to the outbox; every method may raise psycopg2.Error, after which it is of no more use."""
 
-    def __init__(self, settings: PostgresSettings) -> None:
-        """Connect."""
-        self._connection = psycopg2.connect(**settings.connect_arguments("sensors-relay"))
+    def __init__(self, settings: PostgresSettings, outbox: str, name: str) -> None:
+        """Connect; `outbox` is SCHEMA.TABLE, `name` what the server's lists call the connection."""
+        self._connection = psycopg2.connect(**settings.connect_arguments(name))
+        table = sql.Identifier(*outbox.split("."))
+        self._take, self._delete, self._age = (text.format(outbox=table) for text in (_TAKE, _DELETE, _AGE))
 
     def take(self, rows: int, size: int) -> list[Row]:
         """Lock and return the oldest rows, at most `rows` and (but for the last one) `size` bytes of values.
@@ -50,13 +53,13 @@ class Outbox:
         The lock lasts until delete() or release().
         """
         with self._connection.cursor() as cursor:
-            cursor.execute(_TAKE, {"rows": rows, "bytes": size})
+            cursor.execute(self._take, {"rows": rows, "bytes": size})
             return [Row(*row) for row in cursor.fetchall()]
 
     def delete(self, rows: list[Row]) -> None:
         """Delete `rows` and commit."""
         with self._connection.cursor() as cursor:
-            cursor.execute(_DELETE, ([row.id for row in rows],))
+            cursor.execute(self._delete, ([row.id for row in rows],))
         self._connection.commit()
 
     def release(self) -> None:
@@ -66,7 +69,7 @@ class Outbox:
     def oldest_age(self) -> float:
         """Return the age of the oldest row in seconds, 0 when there is none."""
         with self._connection.cursor() as cursor:
-            cursor.execute(_AGE)
+            cursor.execute(self._age)
             row = cursor.fetchone()
         self._connection.rollback()
         return float(row[0]) if row else 0.0

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from sensors_relay.outbox import Row
-    from sensors_relay.settings import Settings
+    from outbox_relay.outbox import Row
+    from outbox_relay.settings import Settings
 
 log = logging.getLogger(__name__)
 RETRY_S = 2.0
@@ -84,7 +84,7 @@ class Relay:
         self._last_success = clock()
         self._last_age = float("-inf")
         self._problem = ""
-        name = "sensors_relay_"
+        name = f"{settings.name.replace('-', '_')}_"
         self.published = Counter(
             f"{name}published", "Rows published and deleted.", ["topic"], registry=registry
         )

@@ -13,11 +13,17 @@ from millrace_common.postgres import PostgresSettings  # noqa: TC001 - the setti
 
 @dataclass(frozen=True)
 class Settings:
-    """Where from, where to, how often and how much at once."""
+    """Where from, where to, how often and how much at once.
+
+    `name` is what Kafka, the database and the metrics call this relay; `outbox` is SCHEMA.TABLE.
+    """
 
     kafka: KafkaSettings
     postgres: PostgresSettings
     http: HttpSettings
+    outbox: str = setting(pattern=r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*")
+    """A table with the columns id, topic, key, value and created_at."""
+    name: str = setting("outbox-relay", pattern=r"[a-z][a-z0-9-]*")
     poll_ms: int = setting(300, minimum=10, maximum=60_000)
     """The pause after the outbox was found empty."""
     batch_rows: int = setting(500, minimum=1, maximum=100_000)

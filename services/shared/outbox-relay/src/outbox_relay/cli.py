@@ -1,4 +1,4 @@
-"""The command `sensors-relay --config FILE`."""
+"""The command `outbox-relay --config FILE`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry
 from millrace_common.http import HealthServer
 from millrace_common.logs import fields
 from millrace_common.service import run_service
-from sensors_relay.outbox import Outbox
-from sensors_relay.relay import Producer, Relay
-from sensors_relay.settings import Settings
+from outbox_relay.outbox import Outbox
+from outbox_relay.relay import Producer, Relay
+from outbox_relay.settings import Settings
 
 if TYPE_CHECKING:
     import threading
@@ -28,7 +28,7 @@ def connect_producer(settings: Settings) -> Producer:
     """Return an idempotent producer that takes large rows; KafkaError if no broker answers."""
     producer: Producer = KafkaProducer(
         **settings.kafka.client_arguments(),
-        client_id="sensors-relay",
+        client_id=settings.name,
         acks="all",
         enable_idempotence=True,
         linger_ms=5,
@@ -49,7 +49,7 @@ def run(settings: Settings, stop: threading.Event) -> int:
         settings,
         stop,
         registry,
-        lambda: Outbox(settings.postgres),
+        lambda: Outbox(settings.postgres, settings.outbox, settings.name),
         lambda: connect_producer(settings),
         RECOVERABLE,
     )
@@ -63,4 +63,4 @@ def run(settings: Settings, stop: threading.Event) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until SIGTERM, then 0; 1 after an error beyond recovery, 2 for wrong settings."""
-    return run_service("sensors-relay", "Publish the outbox to Kafka.", Settings, run, arguments)
+    return run_service("outbox-relay", "Publish an outbox to Kafka.", Settings, run, arguments)
