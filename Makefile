@@ -30,6 +30,8 @@ TERRAFORM = $(eval TERRAFORM := $$(or $$(shell $(STDLIB) millrace.providers.terr
 TERRAFORM_ENV := TF_DATA_DIR=$(CURDIR)/.cache/terraform TF_CLI_CONFIG_FILE= CHECKPOINT_DISABLE=1
 SERVICES := $(wildcard services/*/*/src)
 DECLARATIONS := $(wildcard services/*/application.yml)
+# An application's tests on nodes are in a folder of its name.
+TESTS_ON_NODES := tests/support tests/platform $(wildcard $(DECLARATIONS:services/%/application.yml=tests/%)) tests/chaos tests/bench
 
 ##@ The platform
 .PHONY: up bootstrap validate provision deploy smoke
@@ -96,7 +98,7 @@ check-lint: tools
 check-types: tools
 	MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) .venv/bin/mypy tools/src tests/unit
 	cd tests/testinfra && ../../.venv/bin/mypy .
-	@for tests in tests/support tests/platform tests/sensors tests/chaos tests/bench; do echo "mypy $$tests"; \
+	@for tests in $(TESTS_ON_NODES); do echo "mypy $$tests"; \
 	  (cd $$tests && MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) ../../.venv/bin/mypy .); done
 	cd ansible && ../.venv/bin/mypy plugins/filter plugins/inventory plugins/modules plugins/strategy vault_password.py
 	@for service in $(dir $(SERVICES)); do echo "mypy $$service"; \

@@ -93,7 +93,10 @@ def _tests_on_the_lab() -> None:
     # The end-to-end tests hold the platform against the generator's own account of what it sends.
     places = [ROOT / "tests" / "support", *sorted(ROOT.glob("services/*/*/src"))]
     env = {"PYTHONPATH": ":".join(map(str, places))}
-    folders = ["tests/testinfra", "tests/platform", "tests/sensors"]
+    # An application's tests are in a folder of its name.
+    applications = sorted(path.parent.name for path in ROOT.glob("services/*/application.yml"))
+    own = [f"tests/{name}" for name in applications if (ROOT / "tests" / name).is_dir()]
+    folders = ["tests/testinfra", "tests/platform", *own]
     tests = [str(TOOLS / "pytest"), "--durations=20", *folders, "-m"]
     said: list[str] = []
     with ThreadPoolExecutor(max_workers=1) as pool:

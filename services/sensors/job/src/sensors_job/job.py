@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace_common.logs import fields
 from sensors_job import kafka_source
+from sensors_job.checkpoint import fresh_checkpoint
 from sensors_job.judge import fast_path, sql_path
 from sensors_job.judge.plans import Plans
 from sensors_job.judge.rules import anomaly_line
@@ -73,13 +72,6 @@ def map_in_arrow(rows: Any, function: Any, schema: str) -> Any:  # noqa: ANN401 
     udf = vectorized_udf(function, schema, PythonEvalType.SQL_MAP_ARROW_ITER_UDF)
     column = udf(*[rows[name] for name in rows.columns])
     return DataFrame(rows._jdf.mapInArrow(column._jc, False, None), rows.sparkSession)  # noqa: FBT003, SLF001 - as pyspark does
-
-
-def fresh_checkpoint(directory: Path) -> Path:
-    """Return an empty checkpoint folder, leftovers of earlier runs removed: the ledger alone remembers."""
-    for leftover in directory.glob("checkpoint-*"):
-        shutil.rmtree(leftover)
-    return Path(tempfile.mkdtemp(prefix="checkpoint-", dir=directory))
 
 
 class Job:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace_common.logs import fields
 from sensors_job import kafka_source
-from sensors_job.job import fresh_checkpoint
+from sensors_job.checkpoint import fresh_checkpoint
 from sensors_job.judge import sql_path
 from sensors_job.lake import rules as lake
 from sensors_job.lake.table import LakeTable
