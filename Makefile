@@ -41,9 +41,9 @@ bootstrap: ## Prepare this machine (says what it will change, then asks; YES=1 g
 	@$(STDLIB) millrace.machine.bootstrap
 validate: tools ## Check topology and catalogue (before anything is contacted)
 	@$(MILLRACE) validate
-provision: bootstrap tools ## Make the nodes, or bring them in line with the topology
+provision: bootstrap tools ## Make the nodes, or change them to what the topology says
 	@$(MILLRACE) provision
-deploy: tools ## Bring the nodes in line with the roles (LIMIT= and TAGS= narrow it)
+deploy: tools ## Configure the nodes by the roles (LIMIT= and TAGS= narrow it)
 	@$(MILLRACE) validate
 	@$(MILLRACE) secrets ensure
 	@.venv/bin/ansible-playbook -i inventories/$(ENV) ansible/playbooks/site.yml \

@@ -1,4 +1,4 @@
-"""`make provision` brings real containers in line with the topology, and `make destroy` removes them.
+"""`make provision` makes real containers what the topology says, and `make destroy` removes them.
 
 On an environment beside the lab with two tiny nodes, `one` and `two`. Each test finds both there and leaves
 both there, but for the last, which removes everything.

@@ -1,4 +1,4 @@
-"""What is past its time is deleted, readings only where the lake holds them, and longer periods stay.
+"""Retention deletes what is due, readings only where the lake holds them, and longer periods stay.
 
 On days 300 and 301 days ago, which only this test has readings of: past the time of readings and minutes, and
 of nothing else. The policies stay as they are, but for the moment in which one is refused.

@@ -194,7 +194,7 @@ class Throwaway:
         return done.stdout
 
     def provision(self) -> str:
-        """Bring the nodes in line with `nodes`; return what `make provision` printed."""
+        """Make the nodes what `nodes` says; return what `make provision` printed."""
         self.write_topology()
         return self.made("provision")
 

@@ -1,4 +1,4 @@
-"""The lab's pure parts: what to put right before Terraform, what SSH is told, what a second run shows."""
+"""The lab's pure parts: what to put right before Terraform, what SSH is told, and the idempotence test."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def test_the_machine_is_prepared_before_the_checks_and_only_once(monkeypatch: py
     called, names = called_by(monkeypatch, phases.test)
     assert called[:5] == ["bootstrap", "tools", "validate", "disposable", "check"]
     assert [called.count(name) for name in ("tools", "validate", "check", "provision", "smoke")] == [1] * 5
-    # The second time is that of the second run, which must change nothing.
+    # The second time is that of the idempotence test.
     assert called.count("bootstrap") == 2
     assert called[called.index("idempotence") - 1] == "bootstrap"
     assert names == [

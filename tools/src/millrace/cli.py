@@ -39,7 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "provision": (
         "millrace.verbs.nodes:provision_main",
-        "make the nodes, or bring them in line with the topology",
+        "make the nodes, or change them to what the topology says",
     ),
     "ssh": ("millrace.verbs.nodes:ssh_main", "open a shell on a node, or run a command there"),
     "down": ("millrace.verbs.nodes:down_main", "stop the nodes and keep their data"),

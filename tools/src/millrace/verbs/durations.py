@@ -22,7 +22,7 @@ COLD = "cold"
 WARM = "warm"
 """No nodes, but caches of an earlier time."""
 AGAIN = "again"
-"""The nodes had been provisioned before: the run only brings them in line."""
+"""The nodes had been provisioned before: the run only reconciles them."""
 
 
 @dataclass(frozen=True)

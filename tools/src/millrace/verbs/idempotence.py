@@ -73,6 +73,8 @@ def main(_argv: list[str]) -> int:
     ]
     found += differences(before, processes())
     if found:
-        raise MillraceError("a second run must change nothing:\n  - " + "\n  - ".join(found))
-    say(f"a second run changed nothing on {len(hosts)} hosts, and {len(before)} daemons kept their process")
+        raise MillraceError("a second deploy must change nothing:\n  - " + "\n  - ".join(found))
+    say(
+        f"a second deploy changed nothing on {len(hosts)} hosts, and {len(before)} daemons kept their process"
+    )
     return 0

@@ -36,7 +36,7 @@ def _tool_environment() -> None:
 
 
 def deploy_command() -> list[str]:
-    """Return the command that brings the nodes in line with the roles; LIMIT= and TAGS= narrow it."""
+    """Return the command that configures the nodes by the roles; LIMIT= and TAGS= narrow it."""
     words = [
         str(TOOLS / "ansible-playbook"),
         "-i",
@@ -114,7 +114,7 @@ def _tests_on_the_lab() -> None:
 
 
 def test(phases: Phases) -> None:
-    """All tests: without nodes, then of a lab that a second run must leave as it is."""
+    """All tests: without nodes, then of a lab that a second deploy must leave as it is."""
     # The checks' tools need packages too: asked for here, where it is seen, and on a machine that will do.
     _prepare(phases)
     _millrace("validate", "--disposable")

@@ -75,7 +75,7 @@ def contenders(sensor_id: str, plan: Plan) -> dict[str, tuple[Rule, ...]]:
 
 
 def profile(sensor_id: str, plan: Plan) -> Profile:
-    """Return what is usual for a sensor, learned from all of the plan's seeds together."""
+    """Return the baseline of a sensor, learned from all of the plan's seeds together."""
     return learn(reading for seed in plan.learned for reading, _ in day(seed, sensor_id, plan))
 
 

@@ -71,7 +71,7 @@ class Verdict:
 
 
 Profile = dict[tuple[str, str, int], tuple[float, float]]
-"""Sensor id, type and hour of the day (UTC) -> what is usual: centre and spread, in the unit of the type."""
+"""Sensor id, type and hour of the day (UTC) -> its baseline: centre and spread, in the unit of the type."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What is usual for a sensor at an hour of the day, in plain Python: the oracle for profiles.
+"""The baseline of a sensor at an hour of the day, in plain Python: the oracle for profiles.
 
 Shares no code with the job. Robust on purpose: a few anomalies among the readings hardly move a median.
 """

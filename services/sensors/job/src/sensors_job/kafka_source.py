@@ -1,4 +1,4 @@
-"""Spark's Kafka options, and the topic's partitions through the Kafka client that Spark brings along."""
+"""Spark's Kafka options, and the topic's partitions through the Kafka client that comes with Spark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lab's nodes: bring reality, Terraform's state and the topology together; stop and start."""
+"""The lab's nodes: reconcile reality, Terraform's state and the topology; stop and start."""
 
 from __future__ import annotations
 

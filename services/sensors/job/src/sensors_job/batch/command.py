@@ -112,7 +112,7 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument(
         "--to", dest="end", type=parse_hour, metavar="TIME", help="until before; this hour without it"
     )
-    profile = commands.add_parser("profile", help="learn what is usual for each sensor at each hour")
+    profile = commands.add_parser("profile", help="learn the baseline of each sensor at each hour")
     profile.add_argument("--days", type=parse_count, default=7, help="from the readings of so many days (7)")
     profile.add_argument(
         "--minimum",

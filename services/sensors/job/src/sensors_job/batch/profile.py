@@ -1,4 +1,4 @@
-"""What is usual for each sensor at each hour of the day: learned from the lake, kept in the database."""
+"""The baseline of each sensor at each hour of the day: learned from the lake, kept in the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `sensors-lifecycle`, which a timer runs: deletes what is past its time.
+"""The command `sensors-lifecycle`, which a timer runs: enforces retention.
 
 Readings go only where the lake holds them: what it holds is recorded first, and the database drops a chunk
 only while, under a lock, its rows are still just that.
@@ -67,7 +67,7 @@ class LifecycleSettings:
 
 
 def clean(database: Database, settings: LifecycleSettings) -> bool:
-    """Delete what is past its time; tell whether all of it could go. PolicyError before anything has."""
+    """Enforce retention; tell whether all that was due could go. PolicyError before anything has."""
     policies = database.policies()
     if refused := lifecycle.refusals(policies, settings.late):
         message = "nothing is deleted, sensors.lifecycle must be changed: " + "; ".join(refused)
@@ -132,14 +132,12 @@ def opened_lake(settings: LifecycleSettings) -> Iterator[Held | None]:
 
 
 def run(settings: LifecycleSettings, _stop: threading.Event) -> int:
-    """Delete what is past its time, once; return 0, or 1 if readings had to be kept."""
+    """Enforce retention once; return 0, or 1 if readings had to be kept."""
     arguments = settings.postgres.connect_arguments("sensors-lifecycle")
     with lifecycle_stores.database(arguments) as database:
         return 0 if clean(database, settings) else 1
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Delete what is past its time; 1 on failure or if something was kept, 2 if it was called wrongly."""
-    return run_service(
-        "sensors-lifecycle", "Delete what is past its time.", LifecycleSettings, run, arguments
-    )
+    """Enforce retention; 1 on failure or if something was kept, 2 if it was called wrongly."""
+    return run_service("sensors-lifecycle", "Enforce retention.", LifecycleSettings, run, arguments)

@@ -1,4 +1,4 @@
-"""What is past its time, what may not be deleted yet, and whether the lake holds it: rules without I/O.
+"""Retention: what is due, what may not be deleted yet, and whether the lake holds it: rules without I/O.
 
 docs/data-lifecycle.md, "Deletion", has the argument.
 """
