@@ -210,6 +210,23 @@ def test_the_topology_is_read_without_yaml() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    "network",
+    [
+        "network: {cidr: 10.0.0.0/24, gateway: 10.0.0.1, bridge: own0}\n",
+        "network:\n  {bridge: own0, gateway: 10.0.0.1, cidr: 10.0.0.0/24}\n",
+        "network:\n  gateway: '10.0.0.1'\n  cidr: 10.0.0.0/24 # the nodes'\n  bridge: own0\n",
+    ],
+)
+def test_the_network_is_read_however_it_is_written(network: str) -> None:
+    # A node may be called as a key of the network is.
+    nodes = "nodes:\n  gateway: {groups: [kafka], address: 10.0.0.5, cores: 1, memory: 512, disk: 4}\n"
+    for text in (network + nodes, nodes + network):
+        wanted = findings.wanted_by(f"provider: lab\n{text}")
+        assert wanted.bridge == daemon.Bridge("own0", "10.0.0.0/24", "10.0.0.1")
+        assert wanted.memory == 512
+
+
 NOBLE = system.OsRelease("ubuntu", "24.04", "noble", "Ubuntu 24.04 LTS")
 
 

@@ -89,7 +89,10 @@ def wanted_by(topology: str) -> Wanted:
     """
     text = re.sub(r"#.*", "", topology)
     needs = needs_of(_setting(text, r"^provider"))
-    found = {key: _setting(text, rf"^\s+{key}") for key in ("bridge", "cidr", "gateway")}
+    # Up to the next key at the beginning of a line, whether it is a block or {in: braces}.
+    network = re.search(r"^network:.*?(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
+    section = network[0] if network else ""
+    found = {key: _setting(section, rf"\b{key}") for key in ("bridge", "cidr", "gateway")}
     missing = sorted(key for key, value in found.items() if not value)
     if missing:
         msg = f"the topology lacks network.{', network.'.join(missing)}"
@@ -99,7 +102,7 @@ def wanted_by(topology: str) -> Wanted:
 
 
 def _setting(text: str, key: str) -> str:
-    match = re.search(rf"{key}:\s*(\S+)", text, re.MULTILINE)
+    match = re.search(rf"{key}:\s*([^\s,}}]+)", text, re.MULTILINE)
     return match[1].strip("\"'") if match else ""
 
 
