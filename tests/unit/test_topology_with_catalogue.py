@@ -84,6 +84,22 @@ def test_an_even_number_of_controllers(count: int, told: int) -> None:
     assert [f"so {count - 1} or {count + 1}" in problem for problem in found] == [True] * told
 
 
+def test_brokers_have_ids_by_their_names(tmp_path: Path) -> None:
+    def told(**groups: list[str]) -> list[str]:
+        return validation.broker_id_problems(topology(**groups), tmp_path)
+
+    assert told(log_1=["kafka"], log_2=["kafka"], log_30=["kafka"], other=["db"]) == []
+    (nameless,) = told(log_a=["kafka"], log_2=["kafka"])
+    assert nameless.startswith("nodes.log-a: a broker's name must end in a number above 0")
+    (zero,) = told(log_0=["kafka"])
+    assert zero.startswith("nodes.log-0: ")
+    assert told(log_1=["kafka"], old_1=["kafka"]) == ["nodes.old-1: log-1 has the id 1 in Kafka already"]
+    # Ids that the environment gives itself are the role's to judge.
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "all.yml").write_text("kafka_hosts: [{name: log-a, id: 7}]\n")
+    assert told(log_a=["kafka"]) == []
+
+
 def test_ports_collide_only_on_the_same_node_and_protocol() -> None:
     nodes = topology(n_1=["a", "b"], n_2=["c"])
     found = problems(nodes, x=service("a", 80), y=service("b", 80), z=service("c", 80))

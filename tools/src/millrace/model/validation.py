@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -218,13 +219,39 @@ def worker_cores(inventory: Path) -> int | None:
     return None
 
 
+def broker_id_problems(topology: Topology, inventory: Path) -> list[str]:
+    """Return a problem for each broker whose name gives it no id of its own: the number at its end.
+
+    None where the environment in this folder sets `kafka_hosts` itself, which may name ids.
+    Raises InvalidInputError for a file that isn't valid YAML.
+    """
+    loaded = (load_yaml(path) for path in sorted((inventory / "group_vars").rglob("*.yml")))
+    if any(isinstance(content, dict) and "kafka_hosts" in content for content in loaded):
+        return []
+    problems = []
+    owners: dict[int, str] = {}
+    for node in topology.members(CONTROLLERS):
+        found = re.search(r"\d+$", node.name)
+        number = int(found[0]) if found else 0
+        if not number:
+            problems.append(
+                f"nodes.{node.name}: a broker's name must end in a number above 0, which is its id in Kafka;"
+                f" call it {node.name}-1 or the like"
+            )
+        elif number in owners:
+            problems.append(f"nodes.{node.name}: {owners[number]} has the id {number} in Kafka already")
+        else:
+            owners[number] = node.name
+    return problems
+
+
 def setting_problems(environment: Environment, inventory: Path) -> list[str]:
     """Return what variables set that the topology can't carry: copies without brokers, slots without workers.
 
     `inventory` is the environment's folder. Raises InvalidInputError for a file that isn't valid YAML.
     """
     topology = environment.topology
-    problems = replication_problems(topology, inventory)
+    problems = [*replication_problems(topology, inventory), *broker_id_problems(topology, inventory)]
     cores = worker_cores(inventory)
     if cores is not None:
         programs = [program for _, program in environment.running()]
