@@ -23,7 +23,7 @@ from millrace.model.topology import Topology, read_topology
 from millrace.yamlio import InvalidInputError, Reader, load_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from millrace.model.programs import Program
 
@@ -203,16 +203,24 @@ def _place(topology: Topology) -> Place | None:
     return Place(network.bridge, network.cidr)
 
 
+def _group_vars(inventory: Path) -> list[Path]:
+    """Return the files of variables of the environment in this folder, in order."""
+    return sorted((inventory / "group_vars").rglob("*.yml"))
+
+
+def _variables(files: Iterable[Path]) -> list[dict[Any, Any]]:
+    """Read files of variables; those that hold no mapping are left out. Raises InvalidInputError."""
+    return [content for content in map(load_yaml, files) if isinstance(content, dict)]
+
+
 def worker_cores(inventory: Path) -> int | None:
     """Return the slots of a Spark worker that the environment in this folder sets, or the role's default.
 
     The largest where several files set it; None for a template, whose value is known to Ansible alone.
     Raises InvalidInputError for a file that isn't valid YAML.
     """
-    files = sorted((inventory / "group_vars").rglob("*.yml"))
     default = paths.repo_root() / "roles" / "spark" / "defaults" / "main.yml"
-    for group in (files, [default]):
-        loaded = [content for content in map(load_yaml, group) if isinstance(content, dict)]
+    for loaded in (_variables(_group_vars(inventory)), _variables([default])):
         if values := [content[WORKER_CORES] for content in loaded if WORKER_CORES in content]:
             numbers = [value for value in values if isinstance(value, int)]
             return max(numbers) if len(numbers) == len(values) else None
@@ -225,8 +233,7 @@ def broker_id_problems(topology: Topology, inventory: Path) -> list[str]:
     None where the environment in this folder sets `kafka_hosts` itself, which may name ids.
     Raises InvalidInputError for a file that isn't valid YAML.
     """
-    loaded = (load_yaml(path) for path in sorted((inventory / "group_vars").rglob("*.yml")))
-    if any(isinstance(content, dict) and "kafka_hosts" in content for content in loaded):
+    if any("kafka_hosts" in content for content in _variables(_group_vars(inventory))):
         return []
     problems = []
     owners: dict[int, str] = {}
