@@ -18,6 +18,7 @@ from sensors_job.batch import history
 from sensors_job.config import JobSettings
 from sensors_job.lake import command as lake_command
 from sensors_job.lake import rules as lake
+from sensors_job.lake import table as lake_table
 from sensors_job.lake.metrics import LakeMetrics
 from sensors_job.lake.query import LakeQuery, QueryRun
 from sensors_job.lake.table import LakeTable
@@ -25,7 +26,7 @@ from sensors_job.lifecycle import stores as lifecycle_stores
 from sensors_job.lifecycle.policy import Chunk, Group
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = local_spark.MARKS
 TOPIC = "sensors.measurements"
@@ -323,6 +324,68 @@ def test_maintenance_beside_appends_loses_and_doubles_nothing(bench: Lake) -> No
     assert bench.rows() == bench.expected()
     bench.batch({0: 0, 1: 0})
     assert bench.rows() == bench.expected()
+
+
+class OvertakenTable:
+    """An Iceberg table: `meanwhile` happens after the start of a change of its tags, before its commit."""
+
+    def __init__(self, table: Any, meanwhile: Callable[[], None]) -> None:  # noqa: ANN401 - py4j
+        """Stand before `table`."""
+        self._table = table
+        self._meanwhile = meanwhile
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - py4j
+        """Pass everything else on."""
+        return getattr(self._table, name)
+
+    def manageSnapshots(self) -> Any:  # noqa: ANN401, N802 - Iceberg's name
+        """Start the change, then be overtaken."""
+        started = self._table.manageSnapshots()
+        self._meanwhile()
+        return started
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_tag_that_an_append_overtakes_is_written_after_it(
+    bench: Lake, monkeypatch: pytest.MonkeyPatch, *, existing: bool
+) -> None:
+    bench.batch({0: 0, 1: 0}, {0: 1, 1: 1})
+    if existing:
+        bench.table.tag()
+        bench.batch({0: 1, 1: 1}, {0: 2, 1: 2})
+    left = [{0: 3, 1: 3}, {0: 4, 1: 4}]
+
+    def append() -> None:
+        if left:
+            bench.batch(end=left.pop(0))
+
+    load = bench.table._load  # noqa: SLF001 - where the table comes from
+    monkeypatch.setattr(bench.table, "_load", lambda: OvertakenTable(load(), append))
+    ledger = bench.table.tag()
+    assert ledger is not None
+    assert ledger.to == {0: 4, 1: 4}
+    assert load().refs().get(lake.TAG).snapshotId() == ledger.entry.snapshot_id
+    assert left == []
+    bench.batch()
+    assert bench.rows() == bench.expected()
+
+
+def test_a_tag_that_is_always_overtaken_fails_in_the_end(
+    bench: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.batch()
+    load = bench.table._load  # noqa: SLF001 - as above
+    seconds = iter(range(100, 200))
+
+    def append() -> None:
+        bench.send(0, next(seconds), 20.0)
+        bench.batch()
+
+    monkeypatch.setattr(bench.table, "_load", lambda: OvertakenTable(load(), append))
+    monkeypatch.setattr(lake_table, "TAG_ATTEMPTS", 3)
+    with pytest.raises(Exception, match="CommitFailedException"):
+        bench.table.tag()
+    assert next(seconds) == 103
 
 
 def test_a_reading_takes_at_most_four_bytes_after_compaction(bench: Lake) -> None:

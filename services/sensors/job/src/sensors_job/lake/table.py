@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sensors_job.config import LakeSettings
 
 log = logging.getLogger(__name__)
+TAG_ATTEMPTS = 10
+"""Iceberg repeats other commits on top of the one that came first, but not a tag's: the caller has to."""
 
 
 class LakeTable:
@@ -76,16 +78,28 @@ class LakeTable:
 
     def tag(self) -> Ledger | None:
         """Let the tag keep the newest snapshot with offsets; return that, or None for a new table."""
-        ledger = self.ledger()
-        if ledger is None:
-            return None
+        from py4j.protocol import Py4JJavaError  # noqa: PLC0415 - only on the nodes
+
+        attempts = 0
+        while (ledger := self.ledger()) is not None:
+            try:
+                self._tag(ledger.entry.snapshot_id)
+            except Py4JJavaError as error:
+                attempts += 1
+                if attempts == TAG_ATTEMPTS or not _came_second(error):
+                    raise
+                log.info("another commit came first; tagging again", extra=fields(attempts=attempts))
+            else:
+                return ledger
+        return None
+
+    def _tag(self, snapshot_id: int) -> None:
         table = self._load()
         tagged = _tagged(table)
         if tagged is None:
-            table.manageSnapshots().createTag(lake.TAG, ledger.entry.snapshot_id).commit()
-        elif tagged.snapshot_id != ledger.entry.snapshot_id:
-            table.manageSnapshots().replaceTag(lake.TAG, ledger.entry.snapshot_id).commit()
-        return ledger
+            table.manageSnapshots().createTag(lake.TAG, snapshot_id).commit()
+        elif tagged.snapshot_id != snapshot_id:
+            table.manageSnapshots().replaceTag(lake.TAG, snapshot_id).commit()
 
     def restore(self, skip_to: Offsets) -> Offsets:
         """Write the ledger anew from the rows, as a snapshot without any; return the offsets.
@@ -114,6 +128,10 @@ class LakeTable:
     def _load(self) -> Any:  # noqa: ANN401 - py4j
         spark3 = self._spark.sparkContext._jvm.org.apache.iceberg.spark.Spark3Util  # noqa: SLF001 - as above
         return spark3.loadIcebergTable(self._spark._jsparkSession, self._settings.name)  # noqa: SLF001 - as above
+
+
+def _came_second(error: Any) -> bool:  # noqa: ANN401 - py4j
+    return str(error.java_exception.getClass().getSimpleName()) == "CommitFailedException"
 
 
 def _history(table: Any) -> Iterator[Entry | None]:  # noqa: ANN401 - py4j
