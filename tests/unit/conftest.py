@@ -1,12 +1,18 @@
-"""Points Ansible at the repository's own configuration before it is imported, and sets up Hypothesis."""
+"""Sets the environment: no variable of make's, the repository's ansible.cfg, and Hypothesis' profile."""
 
 from __future__ import annotations
 
 import os
+import re
 
 from hypothesis import settings
 
 from millrace import paths
+
+# What make passes on is for its own verbs: `make test ENV=mini YES=1` must not change what these tests see.
+(EXPORTED,) = re.findall(r"^export ([A-Z ]+)$", (paths.repo_root() / "Makefile").read_text(), re.MULTILINE)
+for name in EXPORTED.split():
+    os.environ.pop(name, None)
 
 os.environ["ANSIBLE_CONFIG"] = str(paths.repo_root() / "ansible.cfg")
 
