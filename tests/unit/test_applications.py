@@ -123,6 +123,17 @@ def test_a_declaration_is_read(services: Path) -> None:
         ("topics", [], "topics: unknown key"),
         ("kafka/topics", {}, "kafka.topics: must be a list"),
         ("kafka/topics/0/partition", 3, "kafka.topics[0].partition: unknown key"),
+        ("kafka/topics/0/config", [], "kafka.topics[0].config: must be a mapping"),
+        (
+            "kafka/topics/0/replication_factor",
+            0,
+            "topics[0].replication_factor: must be a whole number from 1",
+        ),
+        (
+            "kafka/topics/0/config",
+            {"min.insync.replicas": "two"},
+            "topics[0].config.min.insync.replicas: must be a whole number from 1",
+        ),
         ("kafka/accounts/doors", "kafka_door", "kafka.accounts.doors: there is no secret 'kafka_door'"),
         ("databases/doors/owner", "x", "databases.doors.owner: 'x' is none of its accounts"),
         ("databases/doors/accounts/reader", "r", "databases.doors.accounts.reader: there is no secret 'r'"),

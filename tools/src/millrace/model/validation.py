@@ -162,15 +162,19 @@ def machine_memory() -> int:
     raise RuntimeError(message)
 
 
-def replication_problems(topology: Topology, inventory: Path) -> list[str]:
-    """Return a problem for each number of copies that the variables set and the nodes cannot hold.
+def replication_problems(
+    topology: Topology, inventory: Path, applications: Iterable[Application] = ()
+) -> list[str]:
+    """Return a problem for each number of copies that variables or topics set and the nodes cannot hold.
 
     `inventory` is the environment's folder. Raises InvalidInputError for a file that isn't valid YAML.
     """
     root = paths.repo_root()
     # In the order in which Ansible lets them win.
     places = [root / "ansible" / "defaults", inventory / "group_vars"]
-    return replication.problems(topology, replication.settings_in(places))
+    return replication.problems(
+        topology, replication.settings_in(places) | replication.topic_settings(applications)
+    )
 
 
 def neighbour_problems(topology: Topology, inventories: Path) -> list[str]:
@@ -258,7 +262,9 @@ def setting_problems(environment: Environment, inventory: Path) -> list[str]:
     `inventory` is the environment's folder. Raises InvalidInputError for a file that isn't valid YAML.
     """
     topology = environment.topology
-    problems = [*replication_problems(topology, inventory), *broker_id_problems(topology, inventory)]
+    applications = environment.applications.values()
+    problems = replication_problems(topology, inventory, applications)
+    problems += broker_id_problems(topology, inventory)
     cores = worker_cores(inventory)
     if cores is not None:
         programs = [program for _, program in environment.running()]
