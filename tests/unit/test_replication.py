@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from millrace.model import validation
 from millrace.model.applications import read_application
 from millrace.model.catalogue import Catalogue
 from millrace.model.replication import (
@@ -20,6 +19,7 @@ from millrace.model.replication import (
 )
 from millrace.model.topology import Node, Topology
 from millrace.model.validation import Environment
+from millrace.model.variables import replication_problems, setting_problems
 from millrace.yamlio import Reader
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def test_a_topic_of_an_application_is_held_against_the_brokers(
     application = read_application(tmp_path / "x", content, reader)
     assert reader.problems == []
     environment = Environment(topology(brokers), Catalogue({}, {}), {"x": application})
-    found = validation.setting_problems(environment, tmp_path)
+    found = setting_problems(environment, tmp_path)
     expected = f"services/x/application.yml: kafka.topics.a.b.{wrong}"
     assert [line.replace(f"{tmp_path}/", "") for line in found] == ([expected] if wrong else [])
 
@@ -181,7 +181,7 @@ def test_validate_tells_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "group_vars").mkdir()
     (tmp_path / "group_vars" / "kafka.yml").write_text("kafka_min_insync_replicas: 2\n")
     monkeypatch.setattr("millrace.paths.repo_root", lambda: tmp_path)
-    (line,) = validation.replication_problems(topology(1), tmp_path)
+    (line,) = replication_problems(topology(1), tmp_path)
     assert line.startswith(
         f"{tmp_path}/group_vars/kafka.yml: kafka_min_insync_replicas: 2 is more than the 1"
     )
