@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace import paths
-from millrace.model import validation
+from millrace.model import validation, variables
 from millrace.model.applications import Application, load_applications, read_application
 from millrace.model.catalogue import parse_catalogue
 from millrace.model.joined import collisions, join, slot_problems
@@ -123,6 +123,17 @@ def test_a_declaration_is_read(services: Path) -> None:
         ("topics", [], "topics: unknown key"),
         ("kafka/topics", {}, "kafka.topics: must be a list"),
         ("kafka/topics/0/partition", 3, "kafka.topics[0].partition: unknown key"),
+        ("kafka/topics/0/config", [], "kafka.topics[0].config: must be a mapping"),
+        (
+            "kafka/topics/0/replication_factor",
+            0,
+            "topics[0].replication_factor: must be a whole number from 1",
+        ),
+        (
+            "kafka/topics/0/config",
+            {"min.insync.replicas": "two"},
+            "topics[0].config.min.insync.replicas: must be a whole number from 1",
+        ),
         ("kafka/accounts/doors", "kafka_door", "kafka.accounts.doors: there is no secret 'kafka_door'"),
         ("databases/doors/owner", "x", "databases.doors.owner: 'x' is none of its accounts"),
         ("databases/doors/accounts/reader", "r", "databases.doors.accounts.reader: there is no secret 'r'"),
@@ -325,19 +336,19 @@ def inventory(tmp_path: Path, **files: object) -> Path:
 
 
 def test_the_workers_slots_are_those_that_the_environment_sets(tmp_path: Path) -> None:
-    assert validation.worker_cores(tmp_path) == 2, "the role's default"
+    assert variables.worker_cores(tmp_path) == 2, "the role's default"
     inventory(tmp_path, all={"spark_worker_cores": 1}, kafka={"a": 1}, empty=None)
-    assert validation.worker_cores(tmp_path) == 1
+    assert variables.worker_cores(tmp_path) == 1
     inventory(tmp_path, spark_workers={"spark_worker_cores": 4})
-    assert validation.worker_cores(tmp_path) == 4
+    assert variables.worker_cores(tmp_path) == 4
     inventory(tmp_path, kafka={"spark_worker_cores": "{{ millrace_cores }}"})
-    assert validation.worker_cores(tmp_path) is None
+    assert variables.worker_cores(tmp_path) is None
 
 
 def test_an_environment_with_too_few_slots_is_refused(tmp_path: Path) -> None:
     lab = validation.named_environment("lab")
-    assert validation.setting_problems(lab, tmp_path) == []
-    (problem,) = validation.setting_problems(lab, inventory(tmp_path, all={"spark_worker_cores": 1}))
+    assert variables.setting_problems(lab, tmp_path) == []
+    (problem,) = variables.setting_problems(lab, inventory(tmp_path, all={"spark_worker_cores": 1}))
     assert "(sensors-job 3, sensors-lake 1, sensors-profile 1), but 3 workers offer 3;" in problem
 
 

@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from millrace import system
 from millrace.console import MillraceError
-from millrace.machine import bootstrap, findings
 from millrace.providers.lab import daemon, incus
+from millrace.providers.lab.findings import LabFound
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 BRIDGE = daemon.Bridge("millrace0", "10.77.0.0/24", "10.77.0.1")
-WANTED = findings.Wanted(BRIDGE, 1)
-DEBIAN_13 = system.OsRelease("debian", "13", "trixie", "Debian GNU/Linux 13 (trixie)")
 
 
 @dataclass
@@ -45,12 +42,9 @@ class Machine:
         self.boot += 1
         self.process += 1
 
-    def bootstrap(self, *missing: str) -> None:
-        """Run the bootstrap's changes where the daemon doesn't run and packages are missing."""
-        facts = findings.Facts(
-            DEBIAN_13, privileged=True, missing=missing, memory=9, disk=9.0, daemon_runs=False
-        )
-        bootstrap.change(facts, WANTED)
+    def bootstrap(self, *, installs: bool = False) -> None:
+        """Run the bootstrap's changes where the daemon doesn't run, or has just been installed."""
+        LabFound(BRIDGE, installs=installs, daemon_runs=False).change()
 
 
 @pytest.fixture
@@ -65,19 +59,18 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(daemon, "set_up", lambda _: None)
     monkeypatch.setattr(incus, "root_command", found.root_command)
     monkeypatch.setattr(incus, "running", lambda: True)
-    monkeypatch.setattr(bootstrap, "install", lambda *_: None)
     return found
 
 
 def test_a_unit_that_the_bootstrap_installed_is_ours_after_reboots_too(machine: Machine) -> None:
-    machine.bootstrap("incus-base")
+    machine.bootstrap(installs=True)
     assert daemon.is_ours()
     machine.reboot()
     assert daemon.is_ours()
 
 
 def test_it_stays_ours_when_a_later_start_or_destroy_finds_the_package_there(machine: Machine) -> None:
-    machine.bootstrap("incus-base")
+    machine.bootstrap(installs=True)
     machine.bootstrap()
     machine.reboot()
     assert daemon.is_ours()
@@ -96,7 +89,7 @@ def test_a_unit_that_was_there_is_ours_only_until_the_next_boot(machine: Machine
 
 def test_without_systemd_ours_is_the_process_of_this_boot(machine: Machine) -> None:
     machine.systemd = False
-    machine.bootstrap("incus-base")
+    machine.bootstrap(installs=True)
     assert daemon.is_ours()
     machine.process += 1
     assert not daemon.is_ours()
@@ -112,7 +105,7 @@ def test_a_daemon_that_cannot_be_started_is_said_at_once(
     monkeypatch.setattr(incus, "root_command", lambda *_: ["false"])
     monkeypatch.setattr(incus, "running", lambda: pytest.fail("waited for a daemon that did not start"))
     with pytest.raises(MillraceError, match=r"could not be started \(status 1\); see .*incusd\.log"):
-        machine.bootstrap("incus-base")
+        machine.bootstrap(installs=True)
     assert not machine.record.exists()
 
 

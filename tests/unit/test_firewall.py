@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from millrace import system
-from millrace.machine import bootstrap, findings, firewall
+from millrace.machine import bootstrap, bridge, findings, firewall, sudo
 from millrace.providers import terraform
 from millrace.providers.lab import daemon, incus
+from millrace.providers.lab.needs import LabPreparation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -196,17 +197,17 @@ def test_the_uplink_is_the_default_route_of_the_lowest_metric() -> None:
 def test_the_preflight_reads_the_firewall_and_stops_before_it_changes_anything(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bootstrap, "_privileged", lambda: True)
-    monkeypatch.setattr(bootstrap, "_as_root_exists", lambda _: False)
-    monkeypatch.setattr(bootstrap, "_taken_ports", lambda _: ())
-    monkeypatch.setattr(bootstrap, "_program", lambda name: f"/sbin/{name}")
+    monkeypatch.setattr(sudo, "privileged", lambda: True)
+    monkeypatch.setattr(sudo, "exists", lambda _: False)
+    monkeypatch.setattr(sudo, "root_command", lambda *words: list(words))
+    monkeypatch.setattr(bridge, "_taken_ports", lambda _: ())
+    monkeypatch.setattr(system, "program", lambda name: f"/sbin/{name}")
     monkeypatch.setattr(incus, "running", lambda: False)
-    monkeypatch.setattr(incus, "root_command", lambda *words: list(words))
     monkeypatch.setattr(terraform, "find", lambda: "terraform")
     printed = {"nft": _sample("nft.json"), "iptables-save": _sample("ufw.txt"), "iptables-legacy-save": ""}
-    monkeypatch.setattr(bootstrap, "run", lambda words: printed[Path(words[0]).name])
-    facts = bootstrap.look(findings.Wanted(BRIDGE, 1))
-    found = findings.problems(facts, findings.Wanted(BRIDGE, 1))
+    monkeypatch.setattr(bridge, "run", lambda words: printed[Path(words[0]).name])
+    wanted = findings.Wanted(1, LabPreparation(BRIDGE))
+    found = findings.problems(bootstrap.look(wanted), wanted)
     assert [line.partition(")")[0] for line in found if "firewall" in line] == [
         "the firewall of this machine (ufw",
         "the firewall of this machine (nft, table inet filter",

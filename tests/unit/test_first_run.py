@@ -14,6 +14,7 @@ import shell
 import yaml
 
 from millrace import cli, paths
+from millrace.machine import sudo
 from millrace.providers.lab import incus
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def test_no_program_of_ours_asks_a_node_through_a_proxy() -> None:
 
 def test_sudo_keeps_the_proxy_that_apt_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    for name in incus.PROXIES:
+    for name in sudo.PROXIES:
         monkeypatch.delenv(name, raising=False)
     assert incus.root_command("id") == ["sudo", "-n", "--preserve-env=INCUS_DIR", "id"]
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")

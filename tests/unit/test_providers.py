@@ -10,13 +10,13 @@ import pytest
 
 from millrace import cli, paths
 from millrace.console import MillraceError
-from millrace.machine import bootstrap, findings
+from millrace.machine import bootstrap, findings, sudo
 from millrace.model import validation
 from millrace.model.neighbours import Place, conflicts
+from millrace.model.outline import Outline
 from millrace.model.providers import IMPLEMENTED, PROVIDERS
 from millrace.model.topology import load_topology
 from millrace.providers import needs, registry, terraform
-from millrace.providers.interface import Needs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,7 @@ def another(inventories: Path, env: str, *changes: tuple[str, str]) -> None:
 
 
 def test_what_is_said_to_be_implemented_is_there_in_all_parts() -> None:
-    assert set(registry.MAKERS) == set(needs.NEEDS) == set(IMPLEMENTED) <= set(PROVIDERS)
+    assert set(registry.MAKERS) == set(needs.PREPARATIONS) == set(IMPLEMENTED) <= set(PROVIDERS)
     for provider in IMPLEMENTED:
         assert (paths.repo_root() / "terraform" / "providers" / provider / "main.tf").exists()
 
@@ -76,18 +76,15 @@ def test_so_does_the_bootstrap(inventories: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(MillraceError, match=f"^{REFUSAL}$"):
         bootstrap.main([])
     with pytest.raises(MillraceError, match=r"^provider: must be one of lab, libvirt, openstack, not 'x'$"):
-        needs.needs_of("x")
+        needs.preparation_for(Outline("x", 0))
 
 
 def test_the_bootstrap_asks_for_what_the_provider_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "_has", lambda _: False)
-    monkeypatch.setattr(bootstrap, "_privileged", lambda: False)
+    monkeypatch.setattr(sudo, "privileged", lambda: False)
     monkeypatch.setattr(terraform, "find", lambda: "terraform")
     wanted = findings.wanted_by(LAB.read_text(encoding="utf-8"))
     assert {"uidmap", "mmdebstrap", "git"} <= set(bootstrap.look(wanted).missing)
-    other = bootstrap.look(replace(wanted, needs=Needs({"another-tool": "another"})))
-    assert {"another-tool", "git"} <= set(other.missing)
-    assert not {"incus", "incus-base", "mmdebstrap"} & set(other.missing)
 
 
 def test_all_environments_of_a_provider_have_its_terraform_root(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from millrace.model import validation
+from millrace.model.applications import read_application
+from millrace.model.catalogue import Catalogue
 from millrace.model.replication import (
     defaults,
     hdfs_factor,
@@ -17,6 +18,9 @@ from millrace.model.replication import (
     settings_in,
 )
 from millrace.model.topology import Node, Topology
+from millrace.model.validation import Environment
+from millrace.model.variables import replication_problems, setting_problems
+from millrace.yamlio import Reader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +31,7 @@ def topology(brokers: int = 3, datanodes: int = 3, workers: int = 0) -> Topology
     nodes = {
         f"{group}-{number}": Node(f"{group}-{number}", (group,), None, 1, 512, 4)
         for group, count in numbers.items()
-        for number in range(count)
+        for number in range(1, count + 1)
     }
     return Topology("x", "lab", "x.internal", None, (), nodes)
 
@@ -107,11 +111,77 @@ def test_the_last_folder_wins(tmp_path: Path) -> None:
     assert len(told(topology(1), tmp_path / "b", {"kafka_replication_factor": 3})) == 1
 
 
+@pytest.mark.parametrize(
+    ("brokers", "topic", "variables", "wrong"),
+    [
+        (1, {}, {}, None),
+        (1, {"config": {"min.insync.replicas": 1, "retention.ms": 9}}, {}, None),
+        (
+            1,
+            {"config": {"min.insync.replicas": 2}},
+            {},
+            (
+                "config.min.insync.replicas: 2 is more than the 1 copies that kafka_replication_factor says"
+                " (default for 1 brokers); use at most 1"
+            ),
+        ),
+        (3, {"config": {"min.insync.replicas": 3}}, {}, None),
+        (
+            3,
+            {"config": {"min.insync.replicas": 3}},
+            {"kafka_replication_factor": 2},
+            (
+                "config.min.insync.replicas: 3 is more than the 2 copies that kafka_replication_factor says"
+                " (group_vars/all.yml); use at most 2"
+            ),
+        ),
+        (5, {"replication_factor": 5, "config": {"min.insync.replicas": 4}}, {}, None),
+        (
+            3,
+            {"replication_factor": 4},
+            {},
+            "replication_factor: 4 is more than the 3 brokers in the topology; use at most 3",
+        ),
+        (
+            3,
+            {"replication_factor": 1, "config": {"min.insync.replicas": 2}},
+            {},
+            (
+                "config.min.insync.replicas: 2 is more than the 1 copies that"
+                " kafka.topics.a.b.replication_factor says (services/x/application.yml); use at most 1"
+            ),
+        ),
+    ],
+)
+def test_a_topic_of_an_application_is_held_against_the_brokers(
+    tmp_path: Path,
+    brokers: int,
+    topic: dict[str, Any],
+    variables: dict[str, int],
+    wrong: str | None,
+) -> None:
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "all.yml").write_text(yaml.safe_dump(variables))
+    reader = Reader()
+    content = {"kafka": {"topics": [{"name": "a.b", "partitions": 1, **topic}]}, "services": {}}
+    application = read_application(tmp_path / "x", content, reader)
+    assert reader.problems == []
+    environment = Environment(topology(brokers), Catalogue({}, {}), {"x": application})
+    found = setting_problems(environment, tmp_path)
+    expected = f"services/x/application.yml: kafka.topics.a.b.{wrong}"
+    assert [line.replace(f"{tmp_path}/", "") for line in found] == ([expected] if wrong else [])
+
+
+def test_in_sync_copies_are_at_least_one(tmp_path: Path) -> None:
+    (found,) = told(topology(), tmp_path, {"kafka_min_insync_replicas": 0})
+    assert found == "0/v.yml: kafka_min_insync_replicas: 0 is no number of copies; use 1 or more"
+
+
 def test_validate_tells_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "group_vars").mkdir()
     (tmp_path / "group_vars" / "kafka.yml").write_text("kafka_min_insync_replicas: 2\n")
     monkeypatch.setattr("millrace.paths.repo_root", lambda: tmp_path)
-    (line,) = validation.replication_problems(topology(1), tmp_path)
+    (line,) = replication_problems(topology(1), tmp_path)
     assert line.startswith(
         f"{tmp_path}/group_vars/kafka.yml: kafka_min_insync_replicas: 2 is more than the 1"
     )

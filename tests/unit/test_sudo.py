@@ -145,7 +145,7 @@ def test_the_bootstrap_says_that_sudo_wants_a_password(
 
 def test_the_bootstrap_knows_a_user_who_may_not_use_sudo(machine: Machine) -> None:
     machine.set("refuses")
-    assert not bootstrap._privileged()  # noqa: SLF001 - what asks sudo
+    assert not sudo.privileged()
     with pytest.raises(CommandError, match="may not run sudo"):
         console.run(incus.root_command("true"))
     assert machine.asked == 0

@@ -9,7 +9,7 @@ import yaml
 
 from millrace import paths
 from millrace.console import MillraceError
-from millrace.model import validation
+from millrace.model import validation, variables
 from millrace.model.catalogue import parse_catalogue
 from millrace.model.current import current_environment
 from millrace.model.topology import Topology, parse_topology
@@ -86,7 +86,7 @@ def test_an_even_number_of_controllers(count: int, told: int) -> None:
 
 def test_brokers_have_ids_by_their_names(tmp_path: Path) -> None:
     def told(**groups: list[str]) -> list[str]:
-        return validation.broker_id_problems(topology(**groups), tmp_path)
+        return variables.broker_id_problems(topology(**groups), tmp_path)
 
     assert told(log_1=["kafka"], log_2=["kafka"], log_30=["kafka"], other=["db"]) == []
     (nameless,) = told(log_a=["kafka"], log_2=["kafka"])

@@ -14,7 +14,8 @@ from millrace import paths
 from millrace.model import replication
 from millrace.model.joined import TESTS
 from millrace.model.login import USER
-from millrace.model.validation import load_environment, setting_problems
+from millrace.model.validation import load_environment
+from millrace.model.variables import setting_problems
 from millrace.yamlio import InvalidInputError, load_yaml
 
 if TYPE_CHECKING:

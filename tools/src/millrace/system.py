@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import shlex
+import shutil
 import socket
 import struct
 from dataclasses import dataclass
@@ -13,6 +15,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+# Signs Debian's archives where a source names no key of its own.
+DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
 @dataclass(frozen=True)
@@ -194,6 +199,11 @@ def parse_memory(text: str) -> int:
             return int(line.split()[1]) // 1024
     msg = "no MemTotal in /proc/meminfo"
     raise ValueError(msg)
+
+
+def program(name: str) -> str | None:
+    """Return the path of a program, also of one for root only; None where it isn't there."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 
 
 def read_os_release() -> OsRelease:

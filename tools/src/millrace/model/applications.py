@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "application.yml"
-_ACL = ["user", "name", "operations"]
+COPIES = 32767  # Kafka has 16 bits for the number of a topic's copies
 _KEYS = ("secrets", "kafka", "databases", "hdfs", "settings", "services", "status", "commands")
 
 
@@ -98,7 +98,9 @@ def read_application(folder: Path, data: object, reader: Reader) -> Application:
         name=folder.name,
         folder=folder,
         secrets=read_secret_kinds(reader, top.get("secrets", {})),
-        topics=_entries(reader, kafka, "kafka", "topics", ["name", "partitions"], ["config"]),
+        topics=_entries(
+            reader, kafka, "kafka", "topics", ["name", "partitions"], ["replication_factor", "config"]
+        ),
         accounts=_texts_by_name(reader, kafka.get("accounts", {}), "kafka.accounts"),
         acls=_entries(
             reader, kafka, "kafka", "acls", ["user", "name", "operations"], ["resource", "pattern"]
@@ -174,6 +176,11 @@ def _check_names(reader: Reader, application: Application) -> None:
         if secret not in application.secrets:
             reader.add(where, f"there is no secret {secret!r} in this file")
     _check_uses(reader, application)
+    for index, topic in enumerate(application.topics):
+        where = f"kafka.topics[{index}]"
+        reader.integer(topic, "replication_factor", where, 1, COPIES)
+        config = reader.mapping(topic.get("config", {}), f"{where}.config")
+        reader.integer(config, "min.insync.replicas", f"{where}.config", 1, COPIES)
     if page := application.status:
         if page.database not in application.databases:
             reader.add("status.database", f"there is no database {page.database!r}")

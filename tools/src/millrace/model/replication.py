@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from millrace.yamlio import load_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from millrace.model.applications import Application
     from millrace.model.topology import Topology
 
 BROKERS = "kafka"
@@ -83,6 +84,16 @@ def settings_in(folders: Sequence[Path]) -> dict[str, Setting]:
     return found
 
 
+def topic_settings(applications: Iterable[Application]) -> dict[str, Setting]:
+    """Find what applications say of their topics' copies, by the key's path with the topic's name in it."""
+    return {
+        key: Setting(f"services/{application.name}/application.yml", key, value)
+        for application in applications
+        for topic in application.topics
+        for key, value in _numbers(topic, f"kafka.topics.{topic.get('name')}", "")
+    }
+
+
 def _numbers(value: object, where: str, key: str) -> Iterator[tuple[str, int]]:
     if isinstance(value, dict):
         for name, item in value.items():
@@ -111,6 +122,8 @@ def problems(topology: Topology, settings: Mapping[str, Setting]) -> list[str]:
             found += _too_many(setting, len(topology.members(DATANODES)), "DataNodes")
         elif _FACTOR_KEY.search(key):
             found += _too_many(setting, brokers, "brokers")
+        elif setting.value < 1:
+            found.append(f"{setting}: {setting.value} is no number of copies; use 1 or more")
         elif brokers:
             copies = _copies(key, effective)
             if setting.value > copies.value:

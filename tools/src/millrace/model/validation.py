@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace import paths
-from millrace.model import replication
 from millrace.model.applications import Application, load_applications
 from millrace.model.catalogue import Catalogue, read_catalogue
 from millrace.model.commands import targets
-from millrace.model.joined import collisions, join, slot_problems
+from millrace.model.joined import collisions, join
 from millrace.model.neighbours import Place, conflicts
 from millrace.model.providers import CLOUDS, unimplemented
 from millrace.model.secrets import platform_kinds
 from millrace.model.topology import Topology, read_topology
+from millrace.model.variables import CONTROLLERS, setting_problems
 from millrace.yamlio import InvalidInputError, Reader, load_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from millrace.model.programs import Program
-
-CONTROLLERS = "kafka"
-WORKERS = "spark_workers"
-WORKER_CORES = "spark_worker_cores"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,17 +157,6 @@ def machine_memory() -> int:
     raise RuntimeError(message)
 
 
-def replication_problems(topology: Topology, inventory: Path) -> list[str]:
-    """Return a problem for each number of copies that the variables set and the nodes cannot hold.
-
-    `inventory` is the environment's folder. Raises InvalidInputError for a file that isn't valid YAML.
-    """
-    root = paths.repo_root()
-    # In the order in which Ansible lets them win.
-    places = [root / "ansible" / "defaults", inventory / "group_vars"]
-    return replication.problems(topology, replication.settings_in(places))
-
-
 def neighbour_problems(topology: Topology, inventories: Path) -> list[str]:
     """Return a problem for each other environment in `inventories` that has the same bridge or addresses.
 
@@ -201,69 +185,6 @@ def _place(topology: Topology) -> Place | None:
     if topology.provider in CLOUDS or network is None or network.bridge is None:
         return None
     return Place(network.bridge, network.cidr)
-
-
-def _group_vars(inventory: Path) -> list[Path]:
-    """Return the files of variables of the environment in this folder, in order."""
-    return sorted((inventory / "group_vars").rglob("*.yml"))
-
-
-def _variables(files: Iterable[Path]) -> list[dict[Any, Any]]:
-    """Read files of variables; those that hold no mapping are left out. Raises InvalidInputError."""
-    return [content for content in map(load_yaml, files) if isinstance(content, dict)]
-
-
-def worker_cores(inventory: Path) -> int | None:
-    """Return the slots of a Spark worker that the environment in this folder sets, or the role's default.
-
-    The largest where several files set it; None for a template, whose value is known to Ansible alone.
-    Raises InvalidInputError for a file that isn't valid YAML.
-    """
-    default = paths.repo_root() / "roles" / "spark" / "defaults" / "main.yml"
-    for loaded in (_variables(_group_vars(inventory)), _variables([default])):
-        if values := [content[WORKER_CORES] for content in loaded if WORKER_CORES in content]:
-            numbers = [value for value in values if isinstance(value, int)]
-            return max(numbers) if len(numbers) == len(values) else None
-    return None
-
-
-def broker_id_problems(topology: Topology, inventory: Path) -> list[str]:
-    """Return a problem for each broker whose name gives it no id of its own: the number at its end.
-
-    None where the environment in this folder sets `kafka_hosts` itself, which may name ids.
-    Raises InvalidInputError for a file that isn't valid YAML.
-    """
-    if any("kafka_hosts" in content for content in _variables(_group_vars(inventory))):
-        return []
-    problems = []
-    owners: dict[int, str] = {}
-    for node in topology.members(CONTROLLERS):
-        found = re.search(r"\d+$", node.name)
-        number = int(found[0]) if found else 0
-        if not number:
-            problems.append(
-                f"nodes.{node.name}: a broker's name must end in a number above 0, which is its id in Kafka;"
-                f" call it {node.name}-1 or the like"
-            )
-        elif number in owners:
-            problems.append(f"nodes.{node.name}: {owners[number]} has the id {number} in Kafka already")
-        else:
-            owners[number] = node.name
-    return problems
-
-
-def setting_problems(environment: Environment, inventory: Path) -> list[str]:
-    """Return what variables set that the topology can't carry: copies without brokers, slots without workers.
-
-    `inventory` is the environment's folder. Raises InvalidInputError for a file that isn't valid YAML.
-    """
-    topology = environment.topology
-    problems = [*replication_problems(topology, inventory), *broker_id_problems(topology, inventory)]
-    cores = worker_cores(inventory)
-    if cores is not None:
-        programs = [program for _, program in environment.running()]
-        problems += slot_problems(programs, len(topology.members(WORKERS)), cores)
-    return problems
 
 
 def problems_of(env: str) -> list[str]:

@@ -9,16 +9,22 @@ from millrace.model.providers import IMPLEMENTED, PROVIDERS, unimplemented
 from millrace.providers.lab import needs as lab
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from millrace.providers.interface import Needs
+    from millrace.model.outline import Outline
+    from millrace.providers.interface import Preparation
 
-NEEDS: Mapping[str, Needs] = {"lab": lab.NEEDS}
+PREPARATIONS: Mapping[str, Callable[[Outline], Preparation]] = {"lab": lab.preparation}
 
 
-def needs_of(provider: str) -> Needs:
-    """Return what a provider needs; raise MillraceError with one line for one that is not there."""
+def preparation_for(outline: Outline) -> Preparation:
+    """Return what an environment's provider prepares.
+
+    Raises MillraceError with one line for a provider that is not there, or that misses something in the
+    topology.
+    """
+    provider = outline.provider
     if provider not in IMPLEMENTED:
         unknown = f"provider: must be one of {', '.join(PROVIDERS)}, not {provider!r}"
         raise MillraceError(unimplemented(provider) or unknown)
-    return NEEDS[provider]
+    return PREPARATIONS[provider](outline)

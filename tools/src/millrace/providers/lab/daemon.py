@@ -7,11 +7,11 @@ import json
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from millrace.console import CommandError, MillraceError, run, say
+from millrace.machine.bridge import Bridge as MachineBridge
 from millrace.paths import state_root
 from millrace.providers.lab import incus
 
@@ -20,13 +20,8 @@ UNIT = "incus.service"
 NAMES = ("/usr/libexec/incus/incusd", "/usr/lib/incus/incusd", "/opt/incus/bin/incusd")
 
 
-@dataclass(frozen=True)
-class Bridge:
-    """The lab's network as the topology says it."""
-
-    name: str
-    cidr: str
-    gateway: str
+class Bridge(MachineBridge):
+    """The lab's network as the topology says it, and as Incus shall have it."""
 
     @property
     def config(self) -> dict[str, str]:

@@ -20,8 +20,7 @@ from millrace.console import MillraceError, run, say, stream
 from millrace.model.login import USER
 from millrace.paths import cache_dir
 from millrace.providers.lab import incus
-from millrace.providers.lab.needs import KEYRING
-from millrace.system import debian_mirror, read_apt_sources, read_os_release
+from millrace.system import DEBIAN_KEYRING, debian_mirror, read_apt_sources, read_os_release
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,7 +119,7 @@ def build(target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"partial-{target.name}")
     words = ["mmdebstrap", "--mode=root", "--variant=important", f"--include={','.join(PACKAGES)}"]
-    words += [f"--keyring={KEYRING}", "--quiet"]
+    words += [f"--keyring={DEBIAN_KEYRING}", "--quiet"]
     words += [f"--customize-hook={hook}" for hook in HOOKS]
     source = mirror()
     status = stream(incus.root_command(*words, SUITE, str(partial), *([source] if source else [])))

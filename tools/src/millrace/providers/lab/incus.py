@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from millrace.console import CommandError, run
+from millrace.machine import sudo
 
 OWNER_KEY = "user.millrace.owner"
 POOL = "millrace"
-_SMALL = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
-# The way out to apt's archives: without being told, sudo drops them.
-PROXIES = (*_SMALL, *(name.upper() for name in _SMALL))
+# sudo must keep it: it says which daemon is meant.
+VARIABLES = ("INCUS_DIR",)
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,7 @@ def needs_sudo() -> bool:
 
 def root_command(*words: str) -> list[str]:
     """Return a command line that runs as root."""
-    if os.geteuid() == 0:
-        return list(words)
-    kept = ["INCUS_DIR", *(name for name in PROXIES if name in os.environ)]
-    return ["sudo", "-n", f"--preserve-env={','.join(kept)}", *words]
+    return sudo.root_command(*words, kept=VARIABLES)
 
 
 def command(*words: str) -> list[str]:
