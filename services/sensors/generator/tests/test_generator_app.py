@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kafka.errors import KafkaConnectionError, KafkaTimeoutError  # type: ignore[import-untyped] # kafka-python has no type hints
 from prometheus_client import CollectorRegistry
+from sensors_oracle.reference import Reading, judge
 
 from millrace_common import service
 from millrace_common.config import parse_config
@@ -18,7 +19,6 @@ from millrace_common.producer import RECONNECT_AFTER
 from sensors_contract.readings import from_micros
 from sensors_generator import app, cli
 from sensors_generator.app import Generator
-from sensors_generator.reference import Reading, judge
 from sensors_generator.settings import Settings
 
 if TYPE_CHECKING:

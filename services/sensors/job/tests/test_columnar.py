@@ -13,8 +13,8 @@ import kafka_rows
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sensors_oracle import invalid, reference, stream
 
-from sensors_generator import invalid, reference, stream
 from sensors_job.config import DEFAULT_TYPES, BusinessHours, Limits
 from sensors_job.judge import fast_path, rules
 

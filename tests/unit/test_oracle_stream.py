@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from message_schemas import load_schema
-
-from sensors_generator.invalid import Invalid, variants
-from sensors_generator.reference import Limits, Reading, Reference, Rejection, Rule, flags, judge
-from sensors_generator.stream import Item, scenario, span, summary
+from sensors_oracle.invalid import Invalid, variants
+from sensors_oracle.reference import Limits, Reading, Reference, Rejection, Rule, flags, judge
+from sensors_oracle.stream import Item, scenario, span, summary
 
 SENSORS = {"temperature-1": "temperature", "pressure-1": "pressure", "voltage-1": "voltage"}
 START = datetime(2026, 11, 21, 19, tzinfo=UTC)
