@@ -96,7 +96,7 @@ check-lint: tools
 	.venv/bin/yamllint .
 	git grep -lIE '^#!(/usr)?/bin/(env )?(ba)?sh' -- . ':!*.j2' | xargs .venv/bin/shellcheck
 check-types: tools
-	MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) .venv/bin/mypy tools/src tests/unit
+	MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES) $(wildcard services/*/*/tests))) .venv/bin/mypy tools/src tests/unit
 	cd tests/testinfra && ../../.venv/bin/mypy .
 	@for tests in $(TESTS_ON_NODES); do echo "mypy $$tests"; \
 	  (cd $$tests && MYPYPATH=$(subst $(space),:,$(addprefix $(CURDIR)/,$(SERVICES))) ../../.venv/bin/mypy .); done

@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 import lake
 import probe
 import stored
+from sensors_oracle.aggregates import PERIODS
 from verdict import Found, Seen
-
-from sensors_generator.aggregates import PERIODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from sensors_oracle.stream import Item
     from verdict import Row
-
-    from sensors_generator.stream import Item
 
 READ = Path(__file__).with_name("on_node_read.py").read_text(encoding="utf-8")
 PUBLISHED = ("sensors.anomalies", "sensors.rejected")

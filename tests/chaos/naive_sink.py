@@ -18,8 +18,7 @@ from typing import Any
 
 import psycopg2
 from kafka import KafkaConsumer, TopicPartition  # type: ignore[import-untyped] # kafka-python has no type hints
-
-from sensors_generator.reference import Reference
+from sensors_oracle.reference import Reference
 
 PAUSE = 0.2  # seconds between the two commits, as of a sink that has other work to do there
 READING = "INSERT INTO sensors.measurements VALUES (%s, %s, %s, %s, %s, %s)"

@@ -14,19 +14,18 @@ import strikes
 import twins
 from report import Outcome
 from sending import Sender, gone
+from sensors_oracle.stream import Item, Shares, scenario, span
 from verdict import Verdict, absent, compare, compare_lake, expect
 
 from millrace.console import CommandError
 from millrace.verbs import status
-from sensors_generator.stream import Item, Shares, scenario, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from faults import Fault
+    from sensors_oracle.reference import Rule
     from verdict import Expected, Place
-
-    from sensors_generator.reference import Rule
 
 MOST = 60_000  # messages of a round; it ends long before, unless a node takes minutes to restart
 RATE = 300.0  # messages a second

@@ -10,9 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from faults import Fault
+    from sensors_oracle.reference import Reading
     from verdict import Place, Verdict
-
-    from sensors_generator.reference import Reading
 
 HOW = "make chaos; rounds of one fault each while messages of a known seed are sent"
 

@@ -22,7 +22,7 @@ from millrace.access import remote
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sensors_generator.stream import Item
+    from sensors_oracle.stream import Item
 
 SCRIPT = Path(__file__).with_name("on_node_send.py").read_text(encoding="utf-8")
 PAUSE = 2  # seconds until the next sender is tried

@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING
 
 import probe
 import stored
+from sensors_oracle import reference
 from verdict import Found
 
 from millrace import paths
 from millrace.access import remote, sql
 from millrace.model import secrets
-from sensors_generator import reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ORDERS = ("commit first", "insert first")
 FOLDER = "/run/millrace-chaos"
-MODULES = f"{FOLDER}/sensors_generator"
+MODULES = f"{FOLDER}/sensors_oracle"
 # This one has both clients: Kafka's and PostgreSQL's.
 PYTHON = "/opt/millrace/sensors-relay/venv/bin/python"
 AIM = Path(__file__).with_name("on_node_aim.sh").read_text(encoding="utf-8")
 SOURCES = {
     "naive_sink.py": Path(__file__).with_name("naive_sink.py").read_text(encoding="utf-8"),
-    "sensors_generator/reference.py": inspect.getsource(reference),
+    "sensors_oracle/reference.py": inspect.getsource(reference),
 }
 TABLES = """
 SET ROLE sensors_owner;

@@ -11,16 +11,16 @@ from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sensors_generator.aggregates import PERIODS, aggregate
-from sensors_generator.reference import Reference, flags
+from sensors_oracle.aggregates import PERIODS, aggregate
+from sensors_oracle.reference import Reference, flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from sensors_generator.aggregates import Key
-    from sensors_generator.reference import Reading, Rule
-    from sensors_generator.stream import Item
+    from sensors_oracle.aggregates import Key
+    from sensors_oracle.reference import Reading, Rule
+    from sensors_oracle.stream import Item
 
 Place = tuple[int, int]
 """Partition and offset."""
@@ -52,7 +52,7 @@ class Expected:
 
     @property
     def anomalies(self) -> list[list[Any]]:
-        """The anomalies as sensors_generator.stream.summary has them, sorted."""
+        """The anomalies as sensors_oracle.stream.summary has them, sorted."""
         return sorted(
             [reading.sensor_id, reading.type, reading.event_time.isoformat(), rule, reading.value]
             for reading, rules in self.stored.values()

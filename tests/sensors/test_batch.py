@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import lake
 import probe
 import pytest
+from sensors_oracle.baselines import learn
+from sensors_oracle.invalid import dump, iso
+from sensors_oracle.reference import UNITS, Reading, Rule
 
 from millrace.access import remote
-from sensors_generator.invalid import dump, iso
-from sensors_generator.reference import UNITS, Reading, Rule
 from sensors_generator.signals import readings
-from sensors_generator.usual import learn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

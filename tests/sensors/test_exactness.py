@@ -9,9 +9,9 @@ import judged
 import lake
 import probe
 import pytest
+from sensors_oracle.stream import Shares
 
 from millrace.access import remote
-from sensors_generator.stream import Shares
 
 pytestmark = pytest.mark.lab
 

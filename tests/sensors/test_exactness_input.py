@@ -9,10 +9,10 @@ from typing import Any
 
 import probe
 import pytest
+from sensors_oracle.invalid import dump, variants
+from sensors_oracle.reference import UNITS, Limits
 
 from millrace.access import remote
-from sensors_generator.invalid import dump, variants
-from sensors_generator.reference import UNITS, Limits
 
 pytestmark = pytest.mark.lab
 

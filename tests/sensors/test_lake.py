@@ -9,9 +9,9 @@ import lake
 import probe
 import pytest
 import stored
+from sensors_oracle.stream import Shares, scenario, span
 
 from millrace.access import remote
-from sensors_generator.stream import Shares, scenario, span
 
 pytestmark = pytest.mark.lab
 

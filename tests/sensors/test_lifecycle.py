@@ -20,7 +20,7 @@ from millrace.access import remote
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sensors_generator.aggregates import Key
+    from sensors_oracle.aggregates import Key
 
 pytestmark = pytest.mark.lab
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import judged
 import probe
 import pytest
+from sensors_oracle.stream import Shares
 
 from millrace.access import remote
 from millrace.verbs import status
-from sensors_generator.stream import Shares
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import probe
 import pytest
+from sensors_oracle.reference import Reading, flags
 
 from millrace import paths
 from millrace.access import remote
-from sensors_generator.reference import Reading, flags
 from sensors_replay.table import Table, parse_table
 from sensors_replay.timeline import Progress, Timeline, messages
 

@@ -1,6 +1,6 @@
 """A stream of known messages through the platform, and the judgement on what became of each of them.
 
-The oracle is sensors_generator.stream, which knows each message's fate from how it was made.
+The oracle is sensors_oracle.stream, which knows each message's fate from how it was made.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Self
 import lake
 import probe
 import stored
-
-from sensors_generator.stream import Item, Shares, scenario, span, summary
+from sensors_oracle.stream import Item, Shares, scenario, span, summary
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -14,7 +14,7 @@ from millrace.access import remote
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sensors_generator.stream import Item
+    from sensors_oracle.stream import Item
 
 JOB = probe.ENVIRONMENT.catalogue.services["sensors-job"]
 Row = tuple[datetime, str, str, float, int, int]

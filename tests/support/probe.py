@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sensors_oracle.reference import Rule
+
 from millrace import paths
 from millrace.access import remote, sql
 from millrace.console import CommandError
 from millrace.model import secrets
 from millrace.model.current import current_environment
 from millrace.verbs import status
-from sensors_generator.reference import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import probe
 import pytest
-
-from sensors_generator.aggregates import PERIODS, aggregate
+from sensors_oracle.aggregates import PERIODS, aggregate
 
 if TYPE_CHECKING:
-    from sensors_generator.aggregates import Key
-    from sensors_generator.stream import Item
+    from sensors_oracle.aggregates import Key
+    from sensors_oracle.stream import Item
 
 # S608 throughout: the statements are our own text, and so are the prefixes.
 
@@ -40,7 +39,7 @@ def measurements(
 
 
 def anomalies(prefix: str) -> list[list[Any]]:
-    """Return the rows as sensors_generator.stream.summary has them, sorted."""
+    """Return the rows as sensors_oracle.stream.summary has them, sorted."""
     rows = probe.query(
         "SELECT sensor_id, type, event_time, rule_id, value FROM sensors.anomalies "  # noqa: S608
         f"WHERE sensor_id LIKE '{prefix}-%'"
@@ -58,7 +57,7 @@ def anomalies(prefix: str) -> list[list[Any]]:
 
 
 def aggregates(prefix: str, period: str) -> dict[Key, dict[str, Any]]:
-    """Return the rows of one of sensors_generator.aggregates.PERIODS by sensor id, type and begin."""
+    """Return the rows of one of sensors_oracle.aggregates.PERIODS by sensor id, type and begin."""
     rows = probe.query(
         "SELECT sensor_id, type, bucket, readings, minimum, maximum, mean, deviation, anomalies "  # noqa: S608
         f"FROM sensors.aggregates_{period} WHERE sensor_id LIKE '{prefix}-%'"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from sensors_oracle.reference import DEFAULT_RULES
+from sensors_oracle.stream import Item, scenario
 from verdict import Seen, expect
-
-from sensors_generator.reference import DEFAULT_RULES
-from sensors_generator.stream import Item, scenario
 
 TYPES = {"a-temperature": "temperature", "a-pressure": "pressure", "a-voltage": "voltage"}
 NOW = datetime(2026, 11, 1, tzinfo=UTC)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import probe
 import pytest
 import sending
+from sensors_oracle.reference import Verdict
+from sensors_oracle.stream import Item
 
 from millrace.access import remote
-from sensors_generator.reference import Verdict
-from sensors_generator.stream import Item
 
 if TYPE_CHECKING:
     from pathlib import Path

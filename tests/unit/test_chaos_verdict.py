@@ -10,11 +10,10 @@ import pytest
 from chaos_stream import EXPECTED, ITEMS, NOW, SEEN, topic
 from faults import Fault
 from report import Outcome, figures, table
+from sensors_oracle.aggregates import PERIODS, aggregate
+from sensors_oracle.reference import DEFAULT_RULES
+from sensors_oracle.stream import summary
 from verdict import Expected, Found, Place, Row, Verdict, absent, compare, compare_lake, expect
-
-from sensors_generator.aggregates import PERIODS, aggregate
-from sensors_generator.reference import DEFAULT_RULES
-from sensors_generator.stream import summary
 
 
 def perfect(expected: Expected) -> Found:

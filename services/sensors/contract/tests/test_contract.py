@@ -7,8 +7,10 @@ import json
 import jsonschema
 import message_schemas as schemas
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sensors_contract.readings import UNITS, encode, format_time
+from sensors_contract.readings import UNITS, encode, format_time, is_sensor_id
 
 READING = {
     "sensor_id": "temperature-1",
@@ -68,6 +70,19 @@ def test_schemas_accept_the_example_and_need_every_key(name: str) -> None:
 def test_measurement_schema_refuses(change: dict[str, object]) -> None:
     validator = jsonschema.Draft202012Validator(schemas.load_schema("measurement.v1"))
     assert not validator.is_valid(READING | change)
+
+
+SENSOR_IDS = (
+    st.text(max_size=3)
+    | st.text("az09_.-A\n é", max_size=66)
+    | st.sampled_from(["true", "false", "null", "a" * 64, "a" * 65])
+)
+
+
+@given(SENSOR_IDS)
+def test_producers_and_the_schema_agree_on_sensor_ids(text: str) -> None:
+    validator = jsonschema.Draft202012Validator(schemas.load_schema("measurement.v1"))
+    assert is_sensor_id(text) == validator.is_valid(READING | {"sensor_id": text})
 
 
 def test_unknown_schema_lists_those_that_exist() -> None:

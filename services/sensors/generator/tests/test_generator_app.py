@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kafka.errors import KafkaConnectionError, KafkaTimeoutError  # type: ignore[import-untyped] # kafka-python has no type hints
 from prometheus_client import CollectorRegistry
+from sensors_oracle.reference import Reading, judge
 
 from millrace_common import service
 from millrace_common.config import parse_config
 from millrace_common.producer import RECONNECT_AFTER
+from sensors_contract.readings import from_micros
 from sensors_generator import app, cli
 from sensors_generator.app import Generator
 from sensors_generator.settings import Settings
@@ -186,10 +188,15 @@ def test_stop_flushes() -> None:
     assert producer.flushed
 
 
-def test_a_message_that_the_contract_refuses_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "format_time", lambda _: "today")
-    with pytest.raises(ValueError, match=r"the contract refuses \(bad_timestamp\)"):
-        make(FakeProducer(), Clock(), limit=3).run()
+@pytest.mark.parametrize("interval_ms", [200, 1.001])
+def test_the_oracle_takes_whatever_is_sent_for_a_reading(interval_ms: float) -> None:
+    producer, clock = FakeProducer(), Clock()
+    make(producer, clock, count=6, limit=600, anomaly_share=0.5, interval_ms=interval_ms).run()
+    judged = [judge(value, from_micros(clock.now)) for _, value, _ in producer.sent]
+    assert [one.sensor_id for one in judged if isinstance(one, Reading)] == [
+        key.decode() for _, _, key in producer.sent
+    ]
+    assert len({one.identity for one in judged if isinstance(one, Reading)}) == 600
 
 
 def test_the_service_runs_to_its_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

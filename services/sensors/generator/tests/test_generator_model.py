@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from message_schemas import load_schema
+from sensors_oracle.reference import DEFAULT_RULES, Reading, flags
 
 from millrace_common.config import ConfigError, parse_config
 from sensors_contract.readings import encode, format_time
-from sensors_generator.reference import DEFAULT_RULES, Reading, flags
 from sensors_generator.schedule import first_tick, next_tick
 from sensors_generator.settings import Settings
 from sensors_generator.signals import PROFILES, readings

@@ -6,8 +6,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sensors_oracle import reference
 
-from sensors_generator import reference
 from sensors_job.judge import rules
 
 if TYPE_CHECKING:

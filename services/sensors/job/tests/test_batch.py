@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sensors_oracle.aggregates import PERIODS as ORACLE_PERIODS
+from sensors_oracle.aggregates import aggregate
+from sensors_oracle.reference import Reading
 
 from millrace_common import service
-from sensors_generator.aggregates import PERIODS as ORACLE_PERIODS
-from sensors_generator.aggregates import aggregate
-from sensors_generator.reference import Reading
 from sensors_job.batch import command as batch
 from sensors_job.batch import profile, recompute, sums
 from sensors_job.batch.history import Period

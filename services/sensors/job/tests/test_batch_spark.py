@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import local_spark
 import pytest
+from sensors_oracle.aggregates import PERIODS as ORACLE_PERIODS
+from sensors_oracle.aggregates import aggregate
+from sensors_oracle.baselines import learn
+from sensors_oracle.reference import Reading
 
 from millrace_common.config import parse_config
-from sensors_generator.aggregates import PERIODS as ORACLE_PERIODS
-from sensors_generator.aggregates import aggregate
-from sensors_generator.reference import Reading
-from sensors_generator.usual import learn
 from sensors_job.batch import profile, recompute, sums
 from sensors_job.batch.history import Period
 from sensors_job.batch.sums import Aggregate

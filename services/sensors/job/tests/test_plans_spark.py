@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import kafka_rows
 import local_spark
 import pytest
+from sensors_oracle import stream
 
-from sensors_generator import stream
 from sensors_job.config import DEFAULT_TYPES, BusinessHours, Limits
 from sensors_job.judge import fast_path, rules, sql_path
 

@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sensors_oracle.reference import Reading, judge
 
 from millrace_common.config import ConfigError, parse_config
-from sensors_generator.reference import Reading, judge
 from sensors_replay.settings import Settings
 from sensors_replay.store import Store, StoreError
 from sensors_replay.table import Observation, Table

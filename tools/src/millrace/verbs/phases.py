@@ -90,7 +90,7 @@ def where() -> str:
 
 def _tests_on_the_lab() -> None:
     """Run the tests of the nodes, and beside them those that leave the nodes alone, whose output is last."""
-    # The end-to-end tests hold the platform against the generator's own account of what it sends.
+    # The tests on nodes import what they share, the oracles among it, and the projects of the applications.
     places = [ROOT / "tests" / "support", *sorted(ROOT.glob("services/*/*/src"))]
     env = {"PYTHONPATH": ":".join(map(str, places))}
     # An application's tests are in a folder of its name.

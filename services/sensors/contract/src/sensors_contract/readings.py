@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 UNITS = {"temperature": "°C", "pressure": "hPa", "voltage": "V"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = 1000
+_SENSOR_ID = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+
+
+def is_sensor_id(text: str) -> bool:
+    """Tell whether the contract accepts `text` as a sensor id."""
+    return _SENSOR_ID.fullmatch(text) is not None and text not in ("true", "false", "null")
 
 
 def encode(sensor_id: str, kind: str, value: float, timestamp: str) -> tuple[bytes, bytes]:

@@ -8,7 +8,7 @@ from typing import Literal
 from millrace_common.config import ConfigError, setting
 from millrace_common.http import HttpSettings  # noqa: TC001 - the settings reader resolves it at run time
 from millrace_common.kafka import KafkaSettings  # noqa: TC001 - the settings reader resolves it at run time
-from sensors_generator.reference import is_sensor_id
+from sensors_contract.readings import is_sensor_id
 from sensors_generator.signals import PROFILES
 
 _DEFAULT_INTERVAL_MS = 200.0

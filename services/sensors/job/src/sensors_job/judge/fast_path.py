@@ -1,4 +1,4 @@
-"""The short way through the message contract: a record batch at a time, column by column, on Arrow.
+"""The fast path through the message contract: a record batch at a time, column by column, on Arrow.
 
 Runs in the executors' Python workers. Takes plain messages alone: one flat object of scalars on one line,
 without escapes, as producers write them. Of those it accepts what sensors_job.judge.sql_path accepts
@@ -39,7 +39,7 @@ INPUT = ["key", "value", "partition", "offset", "timestamp"]
 """The columns of Kafka that judge() needs."""
 
 MOST_BYTES = 1000
-"""Longer messages take the other way: its parser refuses numbers of more than so many characters."""
+"""Longer messages take the full path: its parser refuses numbers of more than so many characters."""
 _STRING = r'"[^"\\\x00-\x1f]*"'
 # Without the whole number -0, of which Spark's parser, which the lake has too, makes 0.0, and Arrow's -0.0.
 _NUMBER = r"(?:0|-?[1-9][0-9]*|-?(?:0|[1-9][0-9]*)(?:[.][0-9]+(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+))"

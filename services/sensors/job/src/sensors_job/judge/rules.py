@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _COMPARISONS = {"above": ">", "below": "<"}
 UNUSUAL = "unusual"
-"""The comparison of a rule that goes by a profile (sensors_job.unusual)."""
+"""The comparison of a rule that goes by a profile (sensors_job.judge.baselines)."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Test streams: messages by a known seed, some invalid, duplicated, conflicting or late, with their verdicts.
 
 The verdict follows from how a message was made, not from judging it, so that it checks the reference
-(`sensors_generator.reference`) as well as the Spark job.
+(`sensors_oracle.reference`) as well as the Spark job.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sensors_generator.invalid import Invalid, dump, iso, variants
-from sensors_generator.reference import (
+from sensors_generator.signals import STEPS, readings
+from sensors_oracle.invalid import Invalid, dump, iso, variants
+from sensors_oracle.reference import (
     DEFAULT_RULES,
     UNITS,
     UNKNOWN_SENSOR,
@@ -23,7 +24,6 @@ from sensors_generator.reference import (
     Verdict,
     flags,
 )
-from sensors_generator.signals import STEPS, readings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -111,7 +111,7 @@ class _Maker:
         draw -= shares.invalid
         if earlier and draw < shares.duplicate + shares.conflicting:
             # Mostly of the last ones, as a retrying device would; now and then of any.
-            first = self.rng.choice(earlier if self.rng.random() < 0.3 else earlier[-5:])  # noqa: PLR2004 - a share
+            first = self.rng.choice(earlier if self.rng.random() < 0.3 else earlier[-5:])
             return self._again(*first, conflicting=draw >= shares.duplicate)
         draw -= shares.duplicate + shares.conflicting
         if 0 <= draw < shares.late:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from sensors_generator.aggregates import PERIODS, aggregate
-from sensors_generator.reference import Reading
+from sensors_oracle.aggregates import PERIODS, aggregate
+from sensors_oracle.reference import Reading
 
 if TYPE_CHECKING:
     import random

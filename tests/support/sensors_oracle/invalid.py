@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sensors_generator.reference import Limits
+    from sensors_oracle.reference import Limits
 
 
 @dataclass(frozen=True)

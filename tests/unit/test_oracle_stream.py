@@ -11,11 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from message_schemas import load_schema
-
-from sensors_generator.invalid import Invalid, variants
-from sensors_generator.reference import Limits, Reading, Reference, Rejection, Rule, flags, judge
-from sensors_generator.stream import Item, scenario, span, summary
-from sensors_generator.stream_cli import lines, main, parse_sensors
+from sensors_oracle.invalid import Invalid, variants
+from sensors_oracle.reference import Limits, Reading, Reference, Rejection, Rule, flags, judge
+from sensors_oracle.stream import Item, scenario, span, summary
 
 SENSORS = {"temperature-1": "temperature", "pressure-1": "pressure", "voltage-1": "voltage"}
 START = datetime(2026, 11, 21, 19, tzinfo=UTC)
@@ -215,17 +213,3 @@ def test_a_huge_message_comes_once() -> None:
     sizes = Counter(len(item.value or b"") for item in items if item.expected.reason == "too_large")
     assert sizes[1_000_000] == 1
     assert len(sizes) == 2
-
-
-def test_the_command_prints_a_stream(capsys: pytest.CaptureFixture[str]) -> None:
-    sensors = ",".join(f"{name}={kind}" for name, kind in SENSORS.items())
-    arguments = ["--seed", "1", "--count", "50", "--sensors", sensors, "--start", START.isoformat()]
-    assert main(arguments) == 0
-    assert capsys.readouterr().out.splitlines() == list(lines(stream(count=50)))
-
-
-def test_the_command_says_what_a_sensor_looks_like() -> None:
-    with pytest.raises(
-        ValueError, match="expected id=type with a type of temperature, pressure, voltage; wrong: a"
-    ):
-        parse_sensors("a=wind,b=voltage")

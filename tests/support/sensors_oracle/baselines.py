@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sensors_generator.reference import Profile, Reading
+    from sensors_oracle.reference import Profile, Reading
 
 NORMAL = 1.4826
 """The standard deviation of a normal distribution over its median distance from the centre."""

@@ -1,4 +1,4 @@
-"""The command `sensors-evaluate`: precision and recall of anomaly rules against the generator's own labels.
+"""`python -m sensors_oracle.evaluation`: precision and recall of rules against the generator's own labels.
 
 A profile is learned from days of some seeds, and the rules judge days of others. Which readings are
 anomalies, the signal says that made them, so nobody's opinion is in it.
@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from sensors_generator.reference import DEFAULT_RULES, Profile, Reading, Rule
 from sensors_generator.signals import PROFILES, labelled
-from sensors_generator.usual import learn
+from sensors_oracle.baselines import learn
+from sensors_oracle.reference import DEFAULT_RULES, Profile, Reading, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -123,7 +123,7 @@ def seeds(text: str) -> tuple[int, ...]:
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; 2 if it was called wrongly."""
     parser = argparse.ArgumentParser(
-        "sensors-evaluate",
+        "python -m sensors_oracle.evaluation",
         description="Precision and recall of anomaly rules against the generator's labels.",
     )
     parser.add_argument("--learn", type=seeds, default="1-3", metavar="SEEDS", help="such as 1-3")

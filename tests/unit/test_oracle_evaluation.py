@@ -8,14 +8,14 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from sensors_oracle import evaluation
+from sensors_oracle.baselines import NORMAL, learn
+from sensors_oracle.evaluation import Plan, Score
+from sensors_oracle.reference import Reading, Rule, flags
 
-from sensors_generator import evaluation
-from sensors_generator.evaluation import Plan, Score
-from sensors_generator.reference import Reading, Rule, flags
 from sensors_generator.signals import PROFILES, labelled, readings
-from sensors_generator.usual import NORMAL, learn
 
-DOCUMENT = Path(__file__).parents[4] / "docs" / "batch.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "batch.md"
 MIDNIGHT = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -82,7 +82,7 @@ def test_seeds_that_were_learned_from_judge_nothing(capsys: pytest.CaptureFixtur
 
 def test_the_document_has_the_figures_that_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    match = re.search(r"```\n\$ sensors-evaluate\n(.*?)```", text, re.DOTALL)
+    match = re.search(r"```\n\$ python -m sensors_oracle\.evaluation\n(.*?)```", text, re.DOTALL)
     assert match, "docs/batch.md has no table"
     assert evaluation.main([]) == 0
     assert capsys.readouterr().out == match.group(1)

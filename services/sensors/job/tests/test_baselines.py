@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is on the nodes")
 
-from sensors_generator import reference  # noqa: E402 - after the skip
+from sensors_oracle import reference  # noqa: E402 - after the skip
+
 from sensors_job.config import BusinessHours  # noqa: E402 - after the skip
 from sensors_job.judge import baselines, rules, sql_path  # noqa: E402 - after the skip
 from sensors_job.judge.baselines import Judge, Usual  # noqa: E402 - after the skip

@@ -1,4 +1,4 @@
-"""The short way through the message contract: what it accepts, the plain oracle accepts and reads alike."""
+"""The fast path through the message contract: what it accepts, the plain oracle accepts and reads alike."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import kafka_rows
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sensors_oracle import invalid, reference, stream
 
-from sensors_generator import invalid, reference, stream
 from sensors_job.config import DEFAULT_TYPES, BusinessHours, Limits
 from sensors_job.judge import fast_path, rules
 
@@ -96,7 +96,7 @@ def test_several_rules_may_flag_one_reading() -> None:
     assert [row["anomaly_line"] for row in judged(high, agreed=contract(()))] == [None]
 
 
-def test_every_kind_of_invalid_message_is_left_to_the_other_way() -> None:
+def test_every_kind_of_invalid_message_is_left_to_the_full_path() -> None:
     kinds = invalid.variants(PLAIN, reference.Limits())
     assert len(kinds) > 40
     good = json.dumps(PLAIN).encode()

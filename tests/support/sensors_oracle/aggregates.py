@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sensors_generator.reference import Reading
+    from sensors_oracle.reference import Reading
 
 PERIODS = {"1m": timedelta(minutes=1), "10m": timedelta(minutes=10), "1h": timedelta(hours=1)}
 """The periods of the views sensors.aggregates_1m, _10m and _1h."""

@@ -1,0 +1,1 @@
+"""What the sensors application must make of messages, in plain Python. Only tests have it; no node does."""
