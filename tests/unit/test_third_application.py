@@ -72,7 +72,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("third") / "millrace"
     for name in ("ansible", "inventories", "roles", "services", "tests/unit", "tools"):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "ansible.cfg", target)
+    for name in ("ansible.cfg", "Makefile"):
+        shutil.copy(ROOT / name, target)
     for path, text in files().items():
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         (target / path).write_text(text, encoding="utf-8")
