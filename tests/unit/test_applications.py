@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from declarations import DOORS, changed, read
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,46 +16,15 @@ from millrace import paths
 from millrace.model import validation, variables
 from millrace.model.applications import Application, load_applications, read_application
 from millrace.model.catalogue import parse_catalogue
+from millrace.model.hdfs import Directory
 from millrace.model.joined import collisions, join, slot_problems
+from millrace.model.kafka import Topic
 from millrace.model.programs import Program
 from millrace.yamlio import InvalidInputError, Reader
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-DOORS: dict[str, Any] = {
-    "secrets": {"kafka_doors": {"kind": "password", "purpose": "x"}},
-    "kafka": {
-        "topics": [{"name": "doors.opened", "partitions": 1}],
-        "accounts": {"doors": "kafka_doors"},
-        "acls": [{"user": "doors", "name": "doors.opened", "operations": ["WRITE"]}],
-    },
-    "databases": {"doors": {"owner": "doors_owner", "accounts": {"doors_owner": "kafka_doors"}}},
-    "hdfs": {"directories": [{"path": "/doors", "owner": "doors", "group": "doors", "mode": "0750"}]},
-    "services": {
-        "doors": {
-            "group": "generators",
-            "unit": "doors.service",
-            "ports": {"http": {"port": 9500, "protocol": "tcp", "tls": "none", "from": []}},
-            "health": {"type": "http", "port": "http", "path": "/healthz"},
-            "metrics": None,
-            "gateway": None,
-            "uses": {
-                "kafka": {"account": "doors"},
-                "timescaledb": {"database": "doors", "account": "doors_owner"},
-            },
-            "program": {"project": "doors"},
-        }
-    },
-    "status": {
-        "database": "doors",
-        "query": "SELECT 1 AS open",
-        "figures": [{"column": "open", "label": "open"}],
-        "metrics": [{"service": "doors", "metric": "m", "label": "seen"}],
-        "flowing": "open",
-    },
-    "commands": {"count": {"help": "Count.", "service": "doors", "run": ["count"], "options": {"--a": "A"}}},
-}
 PLATFORM: dict[str, Any] = {
     "clients": {"kafka": ["kafka.client"], "timescaledb": ["db.sql"]},
     "services": {
@@ -79,31 +49,6 @@ PLATFORM: dict[str, Any] = {
         },
     },
 }
-
-
-@pytest.fixture
-def services(tmp_path: Path) -> Path:
-    """Return a folder services/ with the doors' Python project in it."""
-    project = tmp_path / "services" / "doors" / "doors"
-    project.mkdir(parents=True)
-    (project / "pyproject.toml").write_text('[project]\nname = "doors"\nversion = "1"\n')
-    return tmp_path / "services"
-
-
-def read(services: Path, data: object) -> tuple[Application, list[str]]:
-    reader = Reader()
-    return read_application(services / "doors", data, reader), reader.problems
-
-
-def changed(keys: str, value: object) -> dict[str, Any]:
-    """Return the declaration with one value changed; a number among the keys is a place in a list."""
-    data = copy.deepcopy(DOORS)
-    *path, last = keys.split("/")
-    place: Any = data
-    for key in path:
-        place = place[int(key) if key.isdigit() else key]
-    place[last] = value
-    return data
 
 
 def test_a_declaration_is_read(services: Path) -> None:
@@ -246,11 +191,11 @@ def named(kind: str, name: str) -> Application:
     given: dict[str, dict[str, Any]] = {
         "service": {"services": {name: {}}},
         "secret": {"secrets": {name: None}},
-        "topic": {"topics": ({"name": name},)},
+        "topic": {"topics": (Topic(name),)},
         "Kafka account": {"accounts": {name: "s"}},
         "database": {"databases": {name: load_database({})}},
         "database account": {"databases": {f"another {next(_NUMBERS)}": load_database({name: "s"})}},
-        "HDFS directory": {"directories": ({"path": name},)},
+        "HDFS directory": {"directories": (Directory(name),)},
         "command": {"commands": {name: None}},
     }
     return Application("other", paths.repo_root(), **given[kind])

@@ -12,7 +12,7 @@ from ansible.plugins.inventory import BaseInventoryPlugin
 
 from millrace import paths
 from millrace.model import replication
-from millrace.model.joined import TESTS
+from millrace.model.kafka import TESTS
 from millrace.model.login import USER
 from millrace.model.validation import load_environment
 from millrace.model.variables import setting_problems
@@ -157,7 +157,7 @@ def declared(environment: Environment) -> dict[str, object]:
     disposable = environment.topology.disposable
     return {
         "millrace_programs": environment.programs(),
-        "millrace_kafka_topics": [dict(topic) for one in applications for topic in one.topics],
+        "millrace_kafka_topics": [topic.plain() for one in applications for topic in one.topics],
         "millrace_kafka_accounts": [
             {"name": name, "secret": secret}
             for application in applications
@@ -165,10 +165,10 @@ def declared(environment: Environment) -> dict[str, object]:
         ],
         # The tests' account exists where all nodes are disposable.
         "millrace_kafka_acls": [
-            dict(acl)
+            acl.plain()
             for application in applications
             for acl in application.acls
-            if disposable or acl["user"] != TESTS
+            if disposable or acl.user != TESTS
         ],
         "millrace_database_accounts": [
             {"name": name, "secret": secret}
@@ -177,7 +177,7 @@ def declared(environment: Environment) -> dict[str, object]:
         ],
         "millrace_databases": [_database(database) for database in databases],
         "millrace_hdfs_directories": [
-            dict(directory) for application in applications for directory in application.directories
+            directory.plain() for application in applications for directory in application.directories
         ],
     }
 

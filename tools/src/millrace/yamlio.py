@@ -145,6 +145,13 @@ class Reader:
             self.add(_join(where, key), f"names something twice: {', '.join(value)}")
         return tuple(value)
 
+    def items(self, value: object, where: str) -> list[object]:
+        """Return a list; otherwise note it and return an empty one."""
+        if isinstance(value, list):
+            return value
+        self.add(where, f"must be a list, not {value!r}")
+        return []
+
     def choice(self, fields: Mapping[str, object], key: str, where: str, choices: Collection[str]) -> str:
         """Return a text field that is one of `choices`; otherwise note it and return the text as it is."""
         value = self.text(fields, key, where)

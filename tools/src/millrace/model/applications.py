@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from millrace.model.commands import Command, StatusPage, read_commands, read_status
+from millrace.model.hdfs import Directory, read_directories
+from millrace.model.kafka import Acl, Topic, check_topics, read_acls, read_topics
 from millrace.model.programs import PROGRAM_KEYS, Program, read_program
 from millrace.model.secret_kinds import SecretKind, read_secret_kinds
 from millrace.yamlio import InvalidInputError, Reader, load_yaml
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "application.yml"
-COPIES = 32767  # Kafka has 16 bits for the number of a topic's copies
 _KEYS = ("secrets", "kafka", "databases", "hdfs", "settings", "services", "status", "commands")
 
 
@@ -37,7 +38,7 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """One folder of services/. `topics`, `acls` and `directories` are as the roles kafka and hdfs take them.
+    """One folder of services/.
 
     `accounts` maps Kafka's users to their secrets; `services` are entries as the catalogue's, in order.
     """
@@ -45,11 +46,11 @@ class Application:
     name: str
     folder: Path
     secrets: Mapping[str, SecretKind] = field(default_factory=dict)
-    topics: tuple[Mapping[str, object], ...] = ()
+    topics: tuple[Topic, ...] = ()
     accounts: Mapping[str, str] = field(default_factory=dict)
-    acls: tuple[Mapping[str, object], ...] = ()
+    acls: tuple[Acl, ...] = ()
     databases: Mapping[str, Database] = field(default_factory=dict)
-    directories: tuple[Mapping[str, object], ...] = ()
+    directories: tuple[Directory, ...] = ()
     services: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     programs: Mapping[str, Program] = field(default_factory=dict)
     status: StatusPage | None = None
@@ -76,6 +77,11 @@ def load_applications(services: Path) -> dict[str, Application]:
         reader = Reader()
         found[path.parent.name] = read_application(path.parent, load_yaml(path), reader)
         problems += [f"services/{path.parent.name}/{FILE}: {problem}" for problem in reader.problems]
+    places = {f"services/{name}/{FILE}": application for name, application in found.items()}
+    problems += check_topics(
+        {place: application.topics for place, application in places.items()},
+        {place: application.acls for place, application in places.items()},
+    )
     if problems:
         raise InvalidInputError(problems)
     return found
@@ -85,6 +91,7 @@ def read_application(folder: Path, data: object, reader: Reader) -> Application:
     """Return what can be made out of a declaration's content, noting what is wrong with it."""
     top = reader.fields(data, "", ["services"], _KEYS)
     kafka = reader.fields(top.get("kafka", {}), "kafka", [], ["topics", "accounts", "acls"])
+    accounts = _texts_by_name(reader, kafka.get("accounts", {}), "kafka.accounts")
     hdfs = reader.fields(top.get("hdfs", {}), "hdfs", [], ["directories"])
     listed = reader.mapping(top["services"], "services") if "services" in top else {}
     shared = reader.mapping(top.get("settings", {}), "settings")
@@ -98,18 +105,14 @@ def read_application(folder: Path, data: object, reader: Reader) -> Application:
         name=folder.name,
         folder=folder,
         secrets=read_secret_kinds(reader, top.get("secrets", {})),
-        topics=_entries(
-            reader, kafka, "kafka", "topics", ["name", "partitions"], ["replication_factor", "config"]
-        ),
-        accounts=_texts_by_name(reader, kafka.get("accounts", {}), "kafka.accounts"),
-        acls=_entries(
-            reader, kafka, "kafka", "acls", ["user", "name", "operations"], ["resource", "pattern"]
-        ),
+        topics=read_topics(reader, kafka.get("topics", [])),
+        accounts=accounts,
+        acls=read_acls(reader, kafka.get("acls", []), accounts),
         databases={
             name: _database(reader, folder, name, value)
             for name, value in reader.mapping(top.get("databases", {}), "databases").items()
         },
-        directories=_entries(reader, hdfs, "hdfs", "directories", ["path", "owner", "group", "mode"], []),
+        directories=read_directories(reader, hdfs.get("directories", [])),
         services=services,
         programs=programs,
         status=read_status(reader, top["status"]) if "status" in top else None,
@@ -144,23 +147,6 @@ def _database(reader: Reader, folder: Path, name: str, value: object) -> Databas
     return database
 
 
-def _entries(  # noqa: PLR0913, PLR0917 - one list of mappings, wherever it stands
-    reader: Reader,
-    fields: Mapping[str, object],
-    where: str,
-    key: str,
-    required: list[str],
-    optional: list[str],
-) -> tuple[Mapping[str, object], ...]:
-    value = fields.get(key, [])
-    if not isinstance(value, list):
-        reader.add(f"{where}.{key}", f"must be a list, not {value!r}")
-        return ()
-    return tuple(
-        reader.fields(item, f"{where}.{key}[{index}]", required, optional) for index, item in enumerate(value)
-    )
-
-
 def _texts_by_name(reader: Reader, value: object, where: str) -> dict[str, str]:
     fields = reader.mapping(value, where)
     return {name: reader.text(fields, name, where) for name in fields}
@@ -176,11 +162,6 @@ def _check_names(reader: Reader, application: Application) -> None:
         if secret not in application.secrets:
             reader.add(where, f"there is no secret {secret!r} in this file")
     _check_uses(reader, application)
-    for index, topic in enumerate(application.topics):
-        where = f"kafka.topics[{index}]"
-        reader.integer(topic, "replication_factor", where, 1, COPIES)
-        config = reader.mapping(topic.get("config", {}), f"{where}.config")
-        reader.integer(config, "min.insync.replicas", f"{where}.config", 1, COPIES)
     if page := application.status:
         if page.database not in application.databases:
             reader.add("status.database", f"there is no database {page.database!r}")

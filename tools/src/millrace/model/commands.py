@@ -63,13 +63,13 @@ def read_status(reader: Reader, value: object) -> StatusPage:
     """Return the page, noting what is wrong with it."""
     fields = reader.fields(value, "status", ["database", "query", "figures"], ["metrics", "flowing"])
     figures = []
-    for index, item in enumerate(_list(reader, fields, "figures")):
+    for index, item in enumerate(reader.items(fields.get("figures", []), "status.figures")):
         where = f"status.figures[{index}]"
         one = reader.fields(item, where, ["column", "label"], ["decimals"])
         decimals = reader.integer(one, "decimals", where, 0, 9)
         figures.append(Figure(reader.text(one, "column", where), reader.text(one, "label", where), decimals))
     metrics = []
-    for index, item in enumerate(_list(reader, fields, "metrics")):
+    for index, item in enumerate(reader.items(fields.get("metrics", []), "status.metrics")):
         where = f"status.metrics[{index}]"
         one = reader.fields(item, where, ["service", "metric", "label"], ["unit"])
         texts = (reader.text(one, key, where) for key in ("service", "metric", "label", "unit"))
@@ -114,11 +114,3 @@ def targets(root: Path) -> list[str]:
     path = root / "Makefile"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     return [name for line in _TARGETS.findall(text) for name in line.split()]
-
-
-def _list(reader: Reader, fields: Mapping[str, object], key: str) -> list[object]:
-    value = fields.get(key, [])
-    if isinstance(value, list):
-        return value
-    reader.add(f"status.{key}", f"must be a list, not {value!r}")
-    return []

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from millrace.model.kafka import ADMIN, TESTS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from millrace.model.applications import Application
     from millrace.model.programs import Program
 
-# Kafka's accounts of the platform: the super user, and the tests' where all nodes are disposable.
-ADMIN = "admin"
-TESTS = "tests"
 PLATFORM = "ansible/catalogue.yml"
 
 
@@ -87,19 +86,19 @@ def collisions(
 
 def _declared(application: Application) -> Iterator[tuple[str, str]]:
     """Yield (kind, name) of everything that may be declared once in an environment."""
-    named: list[tuple[str, list[object]]] = [
+    named: list[tuple[str, list[str]]] = [
         ("service", list(application.services)),
         ("secret", list(application.secrets)),
-        ("topic", [topic.get("name") for topic in application.topics]),
+        ("topic", [topic.name for topic in application.topics]),
         ("Kafka account", list(application.accounts)),
         ("database", list(application.databases)),
         ("database account", [role for one in application.databases.values() for role in one.accounts]),
-        ("HDFS directory", [directory.get("path") for directory in application.directories]),
+        ("HDFS directory", [directory.path for directory in application.directories]),
         ("command", list(application.commands)),
     ]
     for kind, names in named:
         for name in names:
-            yield kind, str(name)
+            yield kind, name
 
 
 def slot_problems(programs: Iterable[Program], workers: int, cores: int) -> list[str]:

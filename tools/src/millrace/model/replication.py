@@ -90,7 +90,7 @@ def topic_settings(applications: Iterable[Application]) -> dict[str, Setting]:
         key: Setting(f"services/{application.name}/application.yml", key, value)
         for application in applications
         for topic in application.topics
-        for key, value in _numbers(topic, f"kafka.topics.{topic.get('name')}", "")
+        for key, value in _numbers(topic.plain(), f"kafka.topics.{topic.name}", "")
     }
 
 

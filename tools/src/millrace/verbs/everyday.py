@@ -126,7 +126,7 @@ def _argument(argv: Sequence[str]) -> str:
 
 def _topic(loaded: Environment, argv: Sequence[str]) -> str:
     """Return the topic that was named: any will do, but without one those that are declared are listed."""
-    declared = [str(topic["name"]) for one in loaded.applications.values() for topic in one.topics]
+    declared = [topic.name for one in loaded.applications.values() for topic in one.topics]
     return _argument(argv) or choose("TOPIC", "", declared)
 
 
