@@ -41,7 +41,7 @@ PLATFORM: dict[str, Any] = {
         },
         "db": {
             "group": "db",
-            "unit": "db.service",
+            "unit": "postgresql@17-main.service",
             "ports": {"sql": {"port": 5432, "protocol": "tcp", "tls": "server", "from": []}},
             "health": {"type": "tcp", "port": "sql"},
             "metrics": None,
@@ -224,14 +224,22 @@ def test_a_name_that_two_applications_declare_is_told_with_both(services: Path, 
     application, _ = read(services, DOORS)
     first, second = "services/doors/application.yml", "services/other/application.yml"
     told = collisions(PLATFORM, {}, {"doors": application, "other": named(kind, name)})
-    assert told == [f"{second}: the {kind} {name!r} is already declared by {first}"]
+    assert told == [f"{first} and {second} both declare the {kind} {name!r}; rename it in one of them"]
     assert collisions(PLATFORM, {}, {"doors": application, "other": named(kind, f"{name}2")}) == []
+
+
+def test_a_name_that_stands_twice_in_one_file_is_told_so() -> None:
+    twice = Application("other", paths.repo_root(), topics=(Topic("a"), Topic("b"), Topic("a")))
+    assert collisions(PLATFORM, {}, {"other": twice}) == [
+        "services/other/application.yml: the topic 'a' is declared twice in this file; keep one"
+    ]
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "owner"),
     [
         ("service", "kafka", "ansible/catalogue.yml"),
+        ("service", "postgresql@17-main", "ansible/catalogue.yml"),
         ("Kafka account", "admin", "ansible/catalogue.yml"),
         ("Kafka account", "tests", "ansible/catalogue.yml"),
         ("secret", "pki", "ansible/secrets.yml"),
@@ -240,7 +248,8 @@ def test_a_name_that_two_applications_declare_is_told_with_both(services: Path, 
 )
 def test_a_name_of_the_platform_is_told_with_its_file(kind: str, name: str, owner: str) -> None:
     told = collisions(PLATFORM, {"pki": None}, {"other": named(kind, name)}, ["up"])
-    assert told == [f"services/other/application.yml: the {kind} {name!r} is already declared by {owner}"]
+    what = f"the {kind} {name!r} is already declared by {owner}; choose another name"
+    assert told == [f"services/other/application.yml: {what}"]
 
 
 @given(st.lists(st.sampled_from(OWNED), unique=True))
@@ -297,17 +306,30 @@ def test_an_environment_with_too_few_slots_is_refused(tmp_path: Path) -> None:
     assert "(sensors-job 3, sensors-lake 1, sensors-profile 1), but 3 workers offer 3;" in problem
 
 
-@pytest.mark.parametrize("name", ["deploy", "docs"])
-def test_a_command_that_make_would_not_hand_on_is_refused(services: Path, name: str) -> None:
+def refused(services: Path, data: dict[str, Any]) -> str:
+    """Return what is told of a small clone in which the doors declare this, with the lab's topology."""
     root = services.parent
     (root / "ansible").mkdir()
     (root / "docs").mkdir()
     (root / "Makefile").write_text(".PHONY: up deploy\nup deploy:\n")
     (root / "ansible" / "catalogue.yml").write_text(yaml.safe_dump(PLATFORM))
     (root / "ansible" / "secrets.yml").write_text("secrets: {}\n")
-    data = copy.deepcopy(DOORS)
-    data["commands"][name] = data["commands"].pop("count")
     (services / "doors" / "application.yml").write_text(yaml.safe_dump(data))
     with pytest.raises(InvalidInputError) as caught:
         validation.load_environment(paths.repo_root() / "inventories" / "lab" / "topology.yml", root)
-    assert f"the command {name!r} is already declared by the Makefile" in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["deploy", "docs"])
+def test_a_command_that_make_would_not_hand_on_is_refused(services: Path, name: str) -> None:
+    data = copy.deepcopy(DOORS)
+    data["commands"][name] = data["commands"].pop("count")
+    assert f"the command {name!r} is already declared by the Makefile" in refused(services, data)
+
+
+def test_a_kafka_account_that_is_called_as_a_node_is_refused(services: Path) -> None:
+    data = copy.deepcopy(DOORS)
+    data["kafka"]["accounts"]["kafka-1"] = "kafka_doors"
+    assert "services/doors/application.yml: kafka.accounts.kafka-1: a node of the topology" in refused(
+        services, data
+    )

@@ -158,5 +158,5 @@ def test_what_it_shares_with_another_is_told_with_both_names(copy: Path, tmp_pat
         ("secret", "kafka_hello"),
         ("service", "hello-greeter"),
     ):
-        by = "is already declared by services/copycat/application.yml"
-        assert f"services/hello/application.yml: the {kind} {name!r} {by}" in done.stderr
+        both = "services/copycat/application.yml and services/hello/application.yml both declare"
+        assert f"{both} the {kind} {name!r}; rename it in one of them" in done.stderr

@@ -12,8 +12,19 @@ from typing import TYPE_CHECKING, Any
 from millrace.model.commands import Command, StatusPage, read_commands, read_status
 from millrace.model.hdfs import Directory, read_directories
 from millrace.model.kafka import Acl, Topic, check_topics, read_acls, read_topics
+from millrace.model.names import (
+    APPLICATION,
+    DATABASE,
+    DATABASE_ACCOUNT,
+    KAFKA_ACCOUNT,
+    SECRET,
+    SERVICE,
+    USER,
+    check_names,
+)
 from millrace.model.programs import PROGRAM_KEYS, Program, read_program
 from millrace.model.secret_kinds import SecretKind, read_secret_kinds
+from millrace.model.units import check_unit
 from millrace.yamlio import InvalidInputError, Reader, load_yaml
 
 if TYPE_CHECKING:
@@ -101,6 +112,7 @@ def read_application(folder: Path, data: object, reader: Reader) -> Application:
         entry = reader.mapping(value, f"services.{name}")
         services[name] = {key: item for key, item in entry.items() if key not in PROGRAM_KEYS}
         programs[name] = read_program(reader, folder, name, entry, shared)
+        check_unit(reader, name, entry, scheduled=bool(programs[name].schedule))
     application = Application(
         name=folder.name,
         folder=folder,
@@ -119,6 +131,7 @@ def read_application(folder: Path, data: object, reader: Reader) -> Application:
         commands=read_commands(reader, top.get("commands", {}), list(services)),
     )
     _check_names(reader, application)
+    _check_references(reader, application)
     return application
 
 
@@ -153,6 +166,21 @@ def _texts_by_name(reader: Reader, value: object, where: str) -> dict[str, str]:
 
 
 def _check_names(reader: Reader, application: Application) -> None:
+    """Note each name that the system, Kafka or PostgreSQL would not take."""
+    if problem := APPLICATION.problem(application.name):
+        reader.add("folder", problem)
+    check_names(reader, SECRET, application.secrets, "secrets")
+    check_names(reader, SERVICE, application.services, "services")
+    check_names(reader, KAFKA_ACCOUNT, application.accounts, "kafka.accounts")
+    check_names(reader, DATABASE, application.databases, "databases")
+    for database in application.databases.values():
+        check_names(reader, DATABASE_ACCOUNT, database.accounts, f"databases.{database.name}.accounts")
+    for program in application.programs.values():
+        if program.user and (problem := USER.problem(program.user)):
+            reader.add(f"services.{program.name}.program.user", problem)
+
+
+def _check_references(reader: Reader, application: Application) -> None:
     """Note each name in a declaration that stands for nothing in it."""
     accounts = {f"kafka.accounts.{user}": secret for user, secret in application.accounts.items()}
     for database in application.databases.values():

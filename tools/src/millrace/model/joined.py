@@ -70,18 +70,33 @@ def collisions(
     }
     owners |= {("command", name): "the Makefile or a file beside it" for name in targets}
     owners |= {("secret", name): "ansible/secrets.yml" for name in secrets}
-    if isinstance(platform, dict) and isinstance(platform.get("services"), dict):
-        owners |= {("service", name): PLATFORM for name in platform["services"]}
+    owners |= {("service", name): PLATFORM for name in _services(platform)}
+    first: dict[tuple[str, str], str] = {}
     problems = []
-    for application in applications.values():
-        place = f"services/{application.name}/application.yml"
+    for folder, application in applications.items():
+        place = f"services/{folder}/application.yml"
+        seen: set[tuple[str, str]] = set()
         for key in _declared(application):
+            what = f"the {key[0]} {key[1]!r}"
+            other = first.setdefault(key, place)
             if key in owners:
-                kind, name = key
-                problems.append(f"{place}: the {kind} {name!r} is already declared by {owners[key]}")
-            else:
-                owners[key] = place
+                problems.append(f"{place}: {what} is already declared by {owners[key]}; choose another name")
+            elif other == place and key in seen:
+                problems.append(f"{place}: {what} is declared twice in this file; keep one")
+            elif other != place:
+                # Neither is the one at fault: that one comes first says only how the folders are called.
+                problems.append(f"{other} and {place} both declare {what}; rename it in one of them")
+            seen.add(key)
     return problems
+
+
+def _services(platform: object) -> Iterator[str]:
+    """Yield the names of the platform's services and of their units, which would be those of a service."""
+    if isinstance(platform, dict) and isinstance(platform.get("services"), dict):
+        for name, service in platform["services"].items():
+            yield name
+            if isinstance(service, dict) and isinstance(service.get("unit"), str):
+                yield service["unit"].rpartition(".")[0]
 
 
 def _declared(application: Application) -> Iterator[tuple[str, str]]:

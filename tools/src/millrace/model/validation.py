@@ -68,6 +68,7 @@ def load_environment(topology_path: Path, root: Path | None = None) -> Environme
     # What is a file already, make would take for made.
     named = {*targets(root), *(path.name for path in root.iterdir())}
     reader.problems += collisions(platform, platform_kinds(root), applications, named)
+    reader.problems += _principals(topology, applications)
     folder = topology_path.resolve().parent.name
     if topology.environment not in {"", folder}:
         reader.add("environment", f"must be {folder!r}, its folder's name, not {topology.environment!r}")
@@ -80,6 +81,17 @@ def load_environment(topology_path: Path, root: Path | None = None) -> Environme
                 running.pop(program.name, None)
     content = joined["services"] if isinstance(joined, dict) else {}
     return Environment(topology, Catalogue(running, catalogue.clients), applications, content)
+
+
+def _principals(topology: Topology, applications: Mapping[str, Application]) -> list[str]:
+    """Return a problem for each Kafka account called as a node: brokers may do everything, by their names."""
+    return [
+        f"services/{folder}/application.yml: kafka.accounts.{account}: a node of the topology is called so,"
+        " and Kafka lets nodes do everything; choose another name"
+        for folder, application in applications.items()
+        for account in application.accounts
+        if account in topology.nodes
+    ]
 
 
 def named_environment(env: str) -> Environment:
