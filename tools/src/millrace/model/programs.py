@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from millrace.artifacts.pins import local_dependencies
+from millrace.model.project import LOCK, check_scripts, read_projects
+from millrace.model.schedules import EXAMPLES, is_schedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +27,10 @@ _USES: dict[str, tuple[list[str], list[str]]] = {
 _TEXTS = ("description", "memory_max", "schedule", "user")
 _PROGRAM = ("entry", "commands", "config", "data", "settings", "state", *_TEXTS)
 _MOST_CORES = 10_000
+_MEMORY = re.compile(r"[1-9][0-9]*[KMGT]|infinity")
+_HEAP = re.compile(r"[1-9][0-9]*[kmgKMG]")
+# A specifier of systemd's, a line's continuation, or another line of the unit.
+_NO_LINE = re.compile(r"[%\\\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,7 @@ class Program:
             "group": self.group,
             "kind": "python" if self.cores_max is None else "spark",
             "projects": [str(path) for path in self.projects],
-            "requirements": str(self.project / "requirements.lock"),
+            "requirements": str(self.project / LOCK),
             "entry": self.entry,
             "uses": list(self.uses),
             "kafka_account": self.kafka_account,
@@ -113,12 +119,13 @@ def read_program(
             config[key] = shared[key]
         else:
             reader.add(f"{place}.settings", f"{key!r} is not in the file's settings")
-    projects = _projects(reader, folder, reader.text(fields, "project", place), place)
-    return Program(
+    project = reader.text(fields, "project", place)
+    own = (folder / project).resolve()
+    program = Program(
         name=name,
         application=folder.name,
         group=str(entry.get("group", "")),
-        projects=projects,
+        projects=read_projects(reader, own, f"{place}.project") if project else (own,),
         entry=reader.text(fields, "entry", place, name),
         uses=tuple(sorted(uses)),
         kafka_account=reader.text(used["kafka"], "account", f"{where}.uses.kafka"),
@@ -134,18 +141,30 @@ def read_program(
         config=config,
         settings=settings,
     )
+    _check_texts(reader, program, where)
+    if project:
+        commands = [(f"{place}.commands", command) for command in program.commands]
+        check_scripts(reader, own, [(f"{place}.entry", program.entry), *commands])
+    return program
+
+
+def _check_texts(reader: Reader, program: Program, where: str) -> None:
+    """Note each text that systemd or the JVM would not take."""
+    place = f"{where}.program"
+    if program.schedule and not is_schedule(program.schedule):
+        wrong = f"systemd takes no {program.schedule!r}; write such as {EXAMPLES} (man systemd.time)"
+        reader.add(f"{place}.schedule", wrong)
+    if program.memory_max and not _MEMORY.fullmatch(program.memory_max):
+        reader.add(f"{place}.memory_max", f"must be a size such as 256M or 1G, not {program.memory_max!r}")
+    if program.driver_memory and not _HEAP.fullmatch(program.driver_memory):
+        wrong = f"must be a size such as 512m or 1g, not {program.driver_memory!r}"
+        reader.add(f"{where}.uses.spark.driver_memory", wrong)
+    if _NO_LINE.search(program.description):
+        reader.add(f"{place}.description", "must be one line without % and \\, which systemd would replace")
 
 
 def _cores_max(reader: Reader, spark: Mapping[str, object], where: str) -> int | None:
     return reader.integer(spark, "cores_max", where, 0, _MOST_CORES) if spark else None
-
-
-def _projects(reader: Reader, folder: Path, project: str, where: str) -> tuple[Path, ...]:
-    own = (folder / project).resolve()
-    if project and not (own / "pyproject.toml").is_file():
-        reader.add(f"{where}.project", f"there is no {own / 'pyproject.toml'}")
-        return (own,)
-    return tuple(local_dependencies(own)) if project else (own,)
 
 
 def _data(reader: Reader, fields: Mapping[str, object], where: str) -> dict[str, object]:

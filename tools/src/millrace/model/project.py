@@ -1,0 +1,48 @@
+"""What a program's project must have, so that it can be installed and started on a node."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING
+
+from millrace.artifacts.pins import local_dependencies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from millrace.yamlio import Reader
+
+LOCK = "requirements.lock"
+
+
+def read_projects(reader: Reader, own: Path, where: str) -> tuple[Path, ...]:
+    """Return the folders of a project and of those beside it that it needs, noting what is missing."""
+    wanted = own / "pyproject.toml"
+    if not wanted.is_file():
+        reader.add(where, f"there is no {wanted}")
+        return (own,)
+    if not (own / LOCK).is_file():
+        reader.add(where, f"there is no {own / LOCK}: run `make locks`")
+    try:
+        return tuple(local_dependencies(own))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        beside = f"{own.parents[1]}/*/*/pyproject.toml"
+        reader.add(where, f"{wanted}, or another of {beside}, is no project with a name: {error!r}")
+        return (own,)
+
+
+def check_scripts(reader: Reader, own: Path, wanted: Iterable[tuple[str, str]]) -> None:
+    """Note each command, given with its key path, that the project doesn't install."""
+    path = own / "pyproject.toml"
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return  # told by read_projects
+    project = content.get("project")
+    scripts = project.get("scripts") if isinstance(project, dict) else None
+    known = list(scripts) if isinstance(scripts, dict) else []
+    for where, name in wanted:
+        if name not in known:
+            listed = ", ".join(known) or "none"
+            reader.add(where, f"must be one of [project.scripts] of {path} ({listed}), not {name!r}")
