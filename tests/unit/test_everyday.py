@@ -13,6 +13,7 @@ from millrace.access import remote
 from millrace.console import MillraceError
 from millrace.model.applications import Application, Database
 from millrace.model.commands import Command
+from millrace.model.kafka import Topic
 from millrace.model.validation import Environment, named_environment
 from millrace.verbs import everyday
 
@@ -26,7 +27,7 @@ AWAY = Command("replay", "Replay.", "sensors-replay", ("replay",), {})
 DOORS = Application(
     "doors",
     Path("doors"),
-    topics=({"name": "doors.opened"}, {"name": "doors.closed"}),
+    topics=(Topic("doors.opened"), Topic("doors.closed")),
     databases={"doors": Database("doors", "doors", (), "", "", {})},
     commands={"count": COUNT, "replay": AWAY},
 )

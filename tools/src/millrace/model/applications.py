@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from millrace.model.commands import Command, StatusPage, read_commands, read_status
 from millrace.model.hdfs import Directory, read_directories
 from millrace.model.kafka import Acl, Topic, check_topics, read_acls, read_topics
+from millrace.model.migrations import migration_problems
 from millrace.model.names import (
     APPLICATION,
     DATABASE,
@@ -147,6 +148,11 @@ def _database(reader: Reader, folder: Path, name: str, value: object) -> Databas
             paths[key] = str(folder / text)
             if not (folder / text).exists():
                 reader.add(f"{where}.{key}", f"there is no {folder / text}")
+            elif key == "migrations":
+                for problem in migration_problems(folder / text):
+                    reader.add(f"{where}.{key}", problem)
+            elif not (folder / text).is_file():
+                reader.add(f"{where}.{key}", f"{folder / text} must be a file")
     database = Database(
         name=name,
         owner=reader.text(fields, "owner", where),
