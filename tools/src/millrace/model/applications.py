@@ -23,6 +23,7 @@ from millrace.model.names import (
     USER,
     check_names,
 )
+from millrace.model.nearly import nearly_declared
 from millrace.model.programs import PROGRAM_KEYS, Program, read_program
 from millrace.model.secret_kinds import SecretKind, read_secret_kinds
 from millrace.model.units import check_unit
@@ -84,8 +85,10 @@ def load_applications(services: Path) -> dict[str, Application]:
     Raises InvalidInputError with every problem, each naming its file and key.
     """
     found: dict[str, Application] = {}
-    problems: list[str] = []
+    problems = list(nearly_declared(services, FILE))
     for path in sorted(services.glob(f"*/{FILE}")):
+        if not path.is_file():
+            continue  # told above
         reader = Reader()
         found[path.parent.name] = read_application(path.parent, load_yaml(path), reader)
         problems += [f"services/{path.parent.name}/{FILE}: {problem}" for problem in reader.problems]
