@@ -107,8 +107,7 @@ check-roles: tools
 	PATH="$(CURDIR)/.venv/bin:$$PATH" ansible-lint
 check-terraform: tools
 	$(TERRAFORM_ENV) $(TERRAFORM) fmt -check -recursive terraform
-	@$(TERRAFORM_ENV) $(TERRAFORM) -chdir=terraform/providers/lab init -backend=false -input=false >/dev/null
-	$(TERRAFORM_ENV) $(TERRAFORM) -chdir=terraform/providers/lab validate
+	.venv/bin/millrace check-terraform
 check-unit: tools
 	PYTHONPATH=tests/unit:tests/chaos:tests/bench:tests/support:$(subst $(space),:,$(SERVICES)) .venv/bin/pytest --import-mode=importlib tests/unit \
 	  $(wildcard services/*/*/tests tools/tests)
@@ -122,7 +121,7 @@ molecule: ## Each role alone on throw-away containers, two at a time (JOBS=2), o
 	@$(STDLIB) millrace.verbs.phases molecule
 
 ##@ Tools
-.PHONY: help tools role-docs locks
+.PHONY: help tools role-docs providers locks
 tools: $(TOOLS) ## The pinned tool environment .venv
 $(TOOLS):
 	@$(STDLIB) millrace.machine.bootstrap --tools
@@ -133,6 +132,8 @@ $(TOOLS):
 	@touch $@
 role-docs: tools ## Write the roles' README.md from their argument specifications
 	@$(MILLRACE) role-docs
+providers: tools ## Fetch Terraform's providers, or build them with Go where their registry can't be reached
+	@$(MILLRACE) providers
 locks: tools ## Write the locks of jars and Python packages for the versions of ansible/versions.yml
 	@$(MILLRACE) locks
 help: ## This list
