@@ -55,10 +55,10 @@ def test_each_service_accepts_its_settings(
     assert checked >= {f"sensors-{name}" for name in ours}
 
 
-def unit(name: str) -> list[str]:
-    """Return the lines of the unit of one of the lab's services."""
+def unit(name: str, kind: str = "service") -> list[str]:
+    """Return the lines of the unit, or of the timer, of one of the lab's services."""
     environment = rendering.environment("lab")
-    template = (paths.repo_root() / "roles/python_service/templates/unit.service.j2").read_text(
+    template = (paths.repo_root() / f"roles/python_service/templates/unit.{kind}.j2").read_text(
         encoding="utf-8"
     )
     software = {
@@ -80,3 +80,9 @@ def test_what_a_timer_starts_ends_by_itself_and_is_no_part_of_the_boot() -> None
         assert {"Type=oneshot", "Restart=no", f"User={user}"} <= set(scheduled)
         assert {"[Install]", "RestartSec=2"}.isdisjoint(scheduled)
     assert {"Type=exec", "Restart=always", "[Install]"} <= set(daemon)
+
+
+def test_a_timer_starts_its_service_when_the_schedule_says_so() -> None:
+    for name in ("sensors-lake", "sensors-lifecycle"):
+        timer = unit(name, "timer")
+        assert {"RandomizedDelaySec=0", "AccuracySec=1s"} <= set(timer)

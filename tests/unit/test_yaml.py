@@ -1,4 +1,4 @@
-"""Ansible reads all our YAML, with the settings of ansible.cfg: a key that stands twice in a mapping is an error."""
+"""Ansible reads all our YAML with our ansible.cfg: a key that stands twice in a mapping is an error."""
 
 from __future__ import annotations
 
