@@ -55,6 +55,17 @@ def test_each_service_accepts_its_settings(
     assert checked >= {f"sensors-{name}" for name in ours}
 
 
+def test_secrets_of_its_own_stand_in_its_settings_and_the_environments_win() -> None:
+    environment = rendering.environment("lab")
+    layers = ((use, layer) for use in USES for layer in use.strong if "__program" in layer)
+    use, layer = next(found for found in layers if found[1]["__program"]["name"] == "sensors-relay")
+    secrets = {"token": "kafka_sensors_job", "pin": "kafka_sensors_job"}
+    program = {**layer["__program"], "config": {"page": "x"}, "secrets": secrets}
+    given = {"__program": program, "sensors_relay_config": {"pin": "0000"}}
+    config = json.loads(environment.render(use, "apps-1", CONFIG, given))
+    assert (config["page"], config["token"], config["pin"]) == ("x", "secret-of-kafka_sensors_job", "0000")
+
+
 def unit(name: str, kind: str = "service") -> list[str]:
     """Return the lines of the unit, or of the timer, of one of the lab's services."""
     environment = rendering.environment("lab")
