@@ -58,7 +58,7 @@ smoke: tools ## Wait until every service is healthy and data flows
 .PHONY: status footprint ssh logs psql consume produce restart diff dev
 status: tools ## Nodes, services, and the figures of each application (WATCH=10 repeats it)
 	@$(MILLRACE) status
-footprint: tools ## Memory (PSS) and processor time of each service, measured for SECONDS=60
+footprint: tools ## Memory (PSS: what is shared counts once) and processor time of each service, measured for SECONDS=60
 	@$(MILLRACE) footprint $(SECONDS)
 ssh: tools ## A shell on a node: NODE=kafka-1 (CMD='uptime' runs a command)
 	@$(MILLRACE) ssh "$${NODE-}" $${CMD:+"$$CMD"}
@@ -66,7 +66,7 @@ logs: tools ## Follow a service's journal: SERVICE=kafka
 	@$(MILLRACE) logs "$${SERVICE-}"
 psql: tools ## psql on the database, or on one of several: DATABASE=
 	@$(MILLRACE) psql
-consume: tools ## Print a topic's messages: TOPIC= (without a name it lists them)
+consume: tools ## Print a topic's messages: TOPIC= (without a name it lists them), FROM=beginning MAX=10
 	@$(MILLRACE) consume "$${TOPIC-}"
 produce: tools ## Send the lines of standard input to a topic: TOPIC=
 	@$(MILLRACE) produce "$${TOPIC-}"
