@@ -20,9 +20,13 @@ ifneq ($(shell locale 2>&1 >/dev/null; locale charmap 2>&1),UTF-8)
 export LC_ALL := C.UTF-8
 endif
 export ENV NODE ROLE JOBS SERVICE TOPIC DATABASE FROM LIMIT TAGS YES PURGE RECREATE WATCH ROUNDS SEED NAIVE PARTS ROWS
+# What the caller wrote reaches the tools as it is: make would take CMD='echo $HOSTNAME' for a variable $H of its own. Recipes let the shell
+# read it from the environment, so that quotes in it are harmless too.
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 # The bootstrap and the long verbs start before .venv exists, so they need nothing but Python's standard library.
 STDLIB := PYTHONPATH=tools/src PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m
 MILLRACE := .venv/bin/millrace
+PLAYBOOK := .venv/bin/ansible-playbook
 TOOLS_HASH := $(shell cat requirements.txt tools/pyproject.toml | sha256sum | cut -c1-16)
 TOOLS := .venv/.made-from-$(TOOLS_HASH)
 # The one that the bootstrap finds too; looked for once, and only by what needs it.
@@ -46,8 +50,7 @@ provision: bootstrap tools ## Make the nodes, or change them to what the topolog
 deploy: tools ## Configure the nodes by the roles (LIMIT= and TAGS= narrow it)
 	@$(MILLRACE) validate
 	@$(MILLRACE) secrets ensure
-	@.venv/bin/ansible-playbook -i inventories/$(ENV) ansible/playbooks/site.yml \
-	  $(if $(LIMIT),--limit '$(LIMIT)') $(if $(TAGS),--tags '$(TAGS)')
+	@$(PLAYBOOK) -i "inventories/$$ENV" ansible/playbooks/site.yml $${LIMIT:+--limit "$$LIMIT"} $${TAGS:+--tags "$$TAGS"}
 smoke: tools ## Wait until every service is healthy and data flows
 	@$(MILLRACE) smoke
 
@@ -55,24 +58,24 @@ smoke: tools ## Wait until every service is healthy and data flows
 .PHONY: status footprint ssh logs psql consume produce restart diff dev
 status: tools ## Nodes, services, and the figures of each application (WATCH=10 repeats it)
 	@$(MILLRACE) status
-footprint: tools ## Memory (PSS) and processor time of each service, measured for SECONDS=60
+footprint: tools ## Memory (PSS: what is shared counts once) and processor time of each service, measured for SECONDS=60
 	@$(MILLRACE) footprint $(SECONDS)
 ssh: tools ## A shell on a node: NODE=kafka-1 (CMD='uptime' runs a command)
-	@$(MILLRACE) ssh '$(NODE)' $(if $(CMD),'$(CMD)')
+	@$(MILLRACE) ssh "$${NODE-}" $${CMD:+"$$CMD"}
 logs: tools ## Follow a service's journal: SERVICE=kafka
-	@$(MILLRACE) logs '$(SERVICE)'
+	@$(MILLRACE) logs "$${SERVICE-}"
 psql: tools ## psql on the database, or on one of several: DATABASE=
 	@$(MILLRACE) psql
-consume: tools ## Print a topic's messages: TOPIC= (without a name it lists them)
-	@$(MILLRACE) consume '$(TOPIC)'
+consume: tools ## Print a topic's messages: TOPIC= (without a name it lists them), FROM=beginning MAX=10
+	@$(MILLRACE) consume "$${TOPIC-}"
 produce: tools ## Send the lines of standard input to a topic: TOPIC=
-	@$(MILLRACE) produce '$(TOPIC)'
+	@$(MILLRACE) produce "$${TOPIC-}"
 restart: tools ## Restart a service node by node: SERVICE=kafka
-	@$(MILLRACE) restart '$(SERVICE)'
+	@$(MILLRACE) restart "$${SERVICE-}"
 diff: tools ## Show what a deploy would change (LIMIT= and TAGS= narrow it)
 	@$(MILLRACE) diff
 dev: tools ## Put the working tree of one of our services onto its node, for a debugger to attach: SERVICE=
-	@$(MILLRACE) dev '$(SERVICE)'
+	@$(MILLRACE) dev "$${SERVICE-}"
 
 ##@ Stop and remove
 .PHONY: down start destroy clean
@@ -107,8 +110,7 @@ check-roles: tools
 	PATH="$(CURDIR)/.venv/bin:$$PATH" ansible-lint
 check-terraform: tools
 	$(TERRAFORM_ENV) $(TERRAFORM) fmt -check -recursive terraform
-	@$(TERRAFORM_ENV) $(TERRAFORM) -chdir=terraform/providers/lab init -backend=false -input=false >/dev/null
-	$(TERRAFORM_ENV) $(TERRAFORM) -chdir=terraform/providers/lab validate
+	.venv/bin/millrace check-terraform
 check-unit: tools
 	PYTHONPATH=tests/unit:tests/chaos:tests/bench:tests/support:$(subst $(space),:,$(SERVICES)) .venv/bin/pytest --import-mode=importlib tests/unit \
 	  $(wildcard services/*/*/tests tools/tests)
@@ -122,7 +124,7 @@ molecule: ## Each role alone on throw-away containers, two at a time (JOBS=2), o
 	@$(STDLIB) millrace.verbs.phases molecule
 
 ##@ Tools
-.PHONY: help tools role-docs locks
+.PHONY: help tools role-docs providers locks
 tools: $(TOOLS) ## The pinned tool environment .venv
 $(TOOLS):
 	@$(STDLIB) millrace.machine.bootstrap --tools
@@ -133,6 +135,8 @@ $(TOOLS):
 	@touch $@
 role-docs: tools ## Write the roles' README.md from their argument specifications
 	@$(MILLRACE) role-docs
+providers: tools ## Fetch Terraform's providers, or build them with Go where their registry can't be reached
+	@$(MILLRACE) providers
 locks: tools ## Write the locks of jars and Python packages for the versions of ansible/versions.yml
 	@$(MILLRACE) locks
 help: ## This list

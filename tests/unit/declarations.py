@@ -32,7 +32,7 @@ DOORS: dict[str, Any] = {
                 "kafka": {"account": "doors"},
                 "timescaledb": {"database": "doors", "account": "doors_owner"},
             },
-            "program": {"project": "doors"},
+            "program": {"project": "doors", "config": {"side": "left"}, "secrets": {"key": "kafka_doors"}},
         }
     },
     "status": {

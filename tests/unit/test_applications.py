@@ -59,6 +59,7 @@ def test_a_declaration_is_read(services: Path) -> None:
     assert program.project == services / "doors" / "doors"
     plain = application.plain(program)
     assert (plain["kafka_secret"], plain["database_secret"]) == ("kafka_doors", "kafka_doors")
+    assert plain["secrets"] == {"key": "kafka_doors"}
     assert not {"uses", "program"} & application.services["doors"].keys()
 
 
@@ -93,6 +94,9 @@ def test_a_declaration_is_read(services: Path) -> None:
         ("services/doors/uses/timescaledb/account", "x", "uses.timescaledb.account: is no account of that"),
         ("services/doors/program/project", "door", "services.doors.program.project: there is no "),
         ("services/doors/program/settings", ["limits"], "program.settings: 'limits' is not in the file's"),
+        ("services/doors/program/secrets", [], "services.doors.program.secrets: must be a mapping"),
+        ("services/doors/program/secrets", {"key": "k"}, "program.secrets.key: there is no secret 'k'"),
+        ("services/doors/program/secrets", {"side": "kafka_doors"}, "program.secrets.side: stands in"),
         ("status/database", "x", "status.database: there is no database 'x'"),
         ("status/metrics/0/service", "x", "status.metrics[0].service: there is no service 'x'"),
         ("status/metrics/0/label", "open", "status: two figures have the label 'open'"),

@@ -55,10 +55,21 @@ def test_each_service_accepts_its_settings(
     assert checked >= {f"sensors-{name}" for name in ours}
 
 
-def unit(name: str) -> list[str]:
-    """Return the lines of the unit of one of the lab's services."""
+def test_secrets_of_its_own_stand_in_its_settings_and_the_environments_win() -> None:
     environment = rendering.environment("lab")
-    template = (paths.repo_root() / "roles/python_service/templates/unit.service.j2").read_text(
+    layers = ((use, layer) for use in USES for layer in use.strong if "__program" in layer)
+    use, layer = next(found for found in layers if found[1]["__program"]["name"] == "sensors-relay")
+    secrets = {"token": "kafka_sensors_job", "pin": "kafka_sensors_job"}
+    program = {**layer["__program"], "config": {"page": "x"}, "secrets": secrets}
+    given = {"__program": program, "sensors_relay_config": {"pin": "0000"}}
+    config = json.loads(environment.render(use, "apps-1", CONFIG, given))
+    assert (config["page"], config["token"], config["pin"]) == ("x", "secret-of-kafka_sensors_job", "0000")
+
+
+def unit(name: str, kind: str = "service") -> list[str]:
+    """Return the lines of the unit, or of the timer, of one of the lab's services."""
+    environment = rendering.environment("lab")
+    template = (paths.repo_root() / f"roles/python_service/templates/unit.{kind}.j2").read_text(
         encoding="utf-8"
     )
     software = {
@@ -80,3 +91,9 @@ def test_what_a_timer_starts_ends_by_itself_and_is_no_part_of_the_boot() -> None
         assert {"Type=oneshot", "Restart=no", f"User={user}"} <= set(scheduled)
         assert {"[Install]", "RestartSec=2"}.isdisjoint(scheduled)
     assert {"Type=exec", "Restart=always", "[Install]"} <= set(daemon)
+
+
+def test_a_timer_starts_its_service_when_the_schedule_says_so() -> None:
+    for name in ("sensors-lake", "sensors-lifecycle"):
+        timer = unit(name, "timer")
+        assert {"RandomizedDelaySec=0", "AccuracySec=1s"} <= set(timer)

@@ -4,9 +4,17 @@ locals {
   topology = yamldecode(file(var.topology))
 }
 
+module "plan" {
+  source = "../../modules/plan"
+
+  topology      = local.topology
+  existing_data = var.existing_data
+  release_data  = var.release_data
+}
+
 module "node" {
   source   = "../../modules/node-lab"
-  for_each = local.topology.nodes
+  for_each = module.plan.nodes
 
   name           = each.key
   environment    = local.topology.environment

@@ -32,3 +32,17 @@ variable "sudo" {
   type        = bool
   default     = false
 }
+
+variable "existing_data" {
+  description = "Sizes in GiB, by NODE/DISK, of the data disks that the state holds; the lab has none."
+  type        = map(number)
+  default     = {}
+  nullable    = false
+}
+
+variable "release_data" {
+  description = "Data disks, as NODE/DISK, that may be destroyed with all that they hold; the lab has none."
+  type        = set(string)
+  default     = []
+  nullable    = false
+}

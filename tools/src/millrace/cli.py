@@ -37,6 +37,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "millrace.verbs.nodes:image_main",
         "make the image of the nodes where it is missing",
     ),
+    "providers": (
+        "millrace.providers.checks:providers_main",
+        "fetch Terraform's providers, or build those whose registry can't be reached",
+    ),
+    "check-terraform": (
+        "millrace.providers.checks:check_main",
+        "validate and test the Terraform of every provider",
+    ),
     "provision": (
         "millrace.verbs.nodes:provision_main",
         "make the nodes, or change them to what the topology says",

@@ -5,6 +5,7 @@ Nodes need no way out for any of it: the controller uses the ecosystem's own cli
 settings that this machine has for it.
 """
 
+from millrace.artifacts.golang import GoRecipe
 from millrace.artifacts.jvm import JvmRecipe, lock_jars
 from millrace.artifacts.model import Artifact, ArtifactError, Recipe
 from millrace.artifacts.pins import local_dependencies, project_name, projects, python_version, versions
@@ -16,6 +17,7 @@ from millrace.artifacts.wheelhouse import WheelhouseRecipe, lock_wheels
 __all__ = [
     "Artifact",
     "ArtifactError",
+    "GoRecipe",
     "JvmRecipe",
     "PysparkRecipe",
     "Recipe",

@@ -195,6 +195,9 @@ def _check_references(reader: Reader, application: Application) -> None:
     for database in application.databases.values():
         where = f"databases.{database.name}.accounts"
         accounts |= {f"{where}.{role}": secret for role, secret in database.accounts.items()}
+    for program in application.programs.values():
+        where = f"services.{program.name}.program.secrets"
+        accounts |= {f"{where}.{key}": secret for key, secret in program.secrets.items()}
     for where, secret in accounts.items():
         if secret not in application.secrets:
             reader.add(where, f"there is no secret {secret!r} in this file")

@@ -46,7 +46,7 @@ TAKEN = (
         "DECLARATIONS",
         "TESTS_ON_NODES",
     ),
-    *("ENV", "LIMIT", "TAGS", "YES", "PURGE", "RECREATE", "JOBS"),
+    *("TESTS_ON_NODES", "ENV", "LIMIT", "TAGS", "YES", "PURGE", "RECREATE", "JOBS"),
 )
 
 

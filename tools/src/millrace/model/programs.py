@@ -25,7 +25,7 @@ _USES: dict[str, tuple[list[str], list[str]]] = {
     "timescaledb": (["database", "account"], []),
 }
 _TEXTS = ("description", "memory_max", "schedule", "user")
-_PROGRAM = ("entry", "commands", "config", "data", "settings", "state", *_TEXTS)
+_PROGRAM = ("entry", "commands", "config", "data", "secrets", "settings", "state", *_TEXTS)
 _MOST_CORES = 10_000
 _MEMORY = re.compile(r"[1-9][0-9]*[KMGT]|infinity")
 _HEAP = re.compile(r"[1-9][0-9]*[kmgKMG]")
@@ -39,7 +39,8 @@ class Program:
 
     `projects` are the folders of its project and of those it needs, in the order of installation; `uses` are
     names of the catalogue's clients; `data` is {} or {package, files} of a source distribution on PyPI.
-    `settings` are those keys of `config` that come from what the application's services share.
+    `settings` are those keys of `config` that come from what the application's services share; `secrets` maps
+    further keys of its settings to names of secrets.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Program:
     data: Mapping[str, object] = field(default_factory=dict)
     config: Mapping[str, object] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def project(self) -> Path:
@@ -94,6 +96,7 @@ class Program:
             "data": dict(self.data),
             "config": dict(self.config),
             "settings": list(self.settings),
+            "secrets": dict(self.secrets),
         }
 
 
@@ -119,6 +122,10 @@ def read_program(
             config[key] = shared[key]
         else:
             reader.add(f"{place}.settings", f"{key!r} is not in the file's settings")
+    secrets = reader.mapping(fields.get("secrets", {}), f"{place}.secrets")
+    for key in secrets:
+        if key in config:
+            reader.add(f"{place}.secrets.{key}", "stands in the program's config or settings too")
     project = reader.text(fields, "project", place)
     own = (folder / project).resolve()
     program = Program(
@@ -140,6 +147,7 @@ def read_program(
         data=_data(reader, fields, f"{place}.data"),
         config=config,
         settings=settings,
+        secrets={key: reader.text(secrets, key, f"{place}.secrets") for key in secrets},
     )
     _check_texts(reader, program, where)
     if project:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.console import CommandError, MillraceError, run, say
 from millrace.paths import repo_root, state_dir
+from millrace.providers import mirror
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,10 +89,27 @@ class Terraform:
         path.write_text(json.dumps(variables, indent=2) + "\n", encoding="utf-8")
 
     def init(self) -> None:
-        """Prepare the data directory for the modules of this clone."""
-        (self.home / "cli.tfrc").write_text("disable_checkpoint = true\n", encoding="utf-8")
-        state = self.home / "terraform.tfstate"
-        self.call("init", "-no-color", "-reconfigure", f"-backend-config=path={state}")
+        """Prepare the data directory for the modules of this clone, and the root's provider."""
+        self._init("-reconfigure", f"-backend-config=path={self.home / 'terraform.tfstate'}")
+
+    def obtain_provider(self) -> None:
+        """Fetch the root's provider from its registry, or build it."""
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._init("-backend=false")
+
+    def _init(self, *words: str) -> None:
+        # Versions are pinned in the configuration, and a provider built here has no checksum of a registry's.
+        (self.config / ".terraform.lock.hcl").unlink(missing_ok=True)
+        try:
+            self._init_once(*words)
+        except CommandError as error:
+            if not mirror.obtain_for(self.config, str(error)):
+                raise
+            self._init_once(*words)
+
+    def _init_once(self, *words: str) -> None:
+        (self.home / "cli.tfrc").write_text(mirror.configuration(self.config), encoding="utf-8")
+        self.call("init", "-no-color", *words)
 
     def nodes(self) -> set[str]:
         """Return the names of the nodes that the state knows."""

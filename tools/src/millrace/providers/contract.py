@@ -1,0 +1,34 @@
+"""What every provider's Terraform outputs, held against terraform/contract.schema.json."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+
+from millrace.paths import repo_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SCHEMA = repo_root() / "terraform" / "contract.schema.json"
+
+
+def problems(outputs: Mapping[str, Any]) -> list[str]:
+    """Return a line for each way in which the outputs' values are not of the contract's shape."""
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    validator = jsonschema.Draft202012Validator(
+        schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+    )
+    found = [
+        f"{error.json_path.removeprefix('$.')}: {error.message}" for error in validator.iter_errors(outputs)
+    ]
+    return sorted([*found, *_jump_hosts(outputs)])
+
+
+def _jump_hosts(outputs: Mapping[str, Any]) -> Iterator[str]:
+    nodes = outputs.get("nodes") or {}
+    for name in outputs.get("bastions") or ():
+        if not nodes.get(name, {}).get("public"):
+            yield f"bastions: {name!r} is not a node with a public address"
