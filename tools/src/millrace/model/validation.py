@@ -14,6 +14,7 @@ from millrace.model.applications import Application, load_applications
 from millrace.model.catalogue import Catalogue, read_catalogue
 from millrace.model.commands import targets
 from millrace.model.joined import collisions, join
+from millrace.model.lasting import refusal
 from millrace.model.neighbours import Place, conflicts
 from millrace.model.providers import CLOUDS, unimplemented
 from millrace.model.secrets import platform_kinds
@@ -217,13 +218,8 @@ def validate(env: str, *, disposable: bool = False) -> int:
 
 def disposable_problems(topology: Topology) -> list[str]:
     """Return a problem where a node is not disposable, so that tests must keep away."""
-    if not topology.lasting:
-        return []
-    message = (
-        f"tests kill nodes and delete data, and in inventories/{topology.environment}/topology.yml these are"
-        f" not `disposable: true`: {', '.join(topology.lasting)}"
-    )
-    return [message]
+    message = refusal(topology.environment, topology.lasting)
+    return [message] if message else []
 
 
 def main(argv: list[str] | None = None) -> int:
