@@ -1,4 +1,4 @@
-"""What tests must keep away from is told before anything is done, and nothing is left of what was not made."""
+"""What tests must keep away from is told before anything is done; what was not made leaves nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which nodes of a topology tests must keep away from, told before anything is done. Standard library only."""
+"""Which nodes tests must keep away from, told before anything is done. Standard library only."""
 
 from __future__ import annotations
 
