@@ -6,6 +6,7 @@ here refuses it. `Reader` collects problems instead of stopping at the first, ea
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
@@ -122,7 +123,7 @@ class Reader:
 
     def add(self, where: str, what: str) -> None:
         """Note a problem at the key path `where`; `what` says what would be right."""
-        self.problems.append(f"{where}: {what}")
+        self.problems.append(f"{where}: {what}" if where else what)
 
     def raise_if_any(self) -> None:
         """Raise InvalidInputError with everything noted so far."""
@@ -132,7 +133,8 @@ class Reader:
     def mapping(self, value: object, where: str) -> dict[str, object]:
         """Return a mapping with text keys; otherwise note it and return an empty one."""
         if not isinstance(value, dict):
-            self.add(where, f"must be a mapping, not {_kind(value)}")
+            whole_file_is_empty = not where and value is None
+            self.add(where, "is empty" if whole_file_is_empty else f"must be a mapping, not {_kind(value)}")
             return {}
         for key in value:
             if not isinstance(key, str):
@@ -197,6 +199,12 @@ class Reader:
         if value and value not in choices:
             self.add(_join(where, key), f"must be one of {', '.join(sorted(choices))}, not {value!r}")
         return value
+
+
+def nearest(name: str, right: Collection[str]) -> str:
+    """Return " (the nearest is …)" where one of the right names is near, otherwise nothing."""
+    near = difflib.get_close_matches(name, sorted(right), n=1, cutoff=0.6)
+    return f" (the nearest is {near[0]!r})" if near else ""
 
 
 def _join(where: str, key: str) -> str:

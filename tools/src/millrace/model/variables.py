@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from millrace.model.validation import Environment
 
 CONTROLLERS = "kafka"
+MAX_ID = 2**31 - 1  # Kafka has 32 bits for a broker's id
 WORKERS = "spark_workers"
 WORKER_CORES = "spark_worker_cores"
 
@@ -75,6 +76,8 @@ def broker_id_problems(topology: Topology, inventory: Path) -> list[str]:
                 f"nodes.{node.name}: a broker's name must end in a number above 0, which is its id in Kafka;"
                 f" call it {node.name}-1 or the like"
             )
+        elif number > MAX_ID:
+            problems.append(f"nodes.{node.name}: the number at its end is its id in Kafka, at most {MAX_ID}")
         elif number in owners:
             problems.append(f"nodes.{node.name}: {owners[number]} has the id {number} in Kafka already")
         else:
@@ -94,7 +97,8 @@ def setting_problems(environment: Environment, inventory: Path) -> list[str]:
     names = group_vars.known(paths.repo_root(), applications)
     problems = group_vars.problems(inventory, names, groups, topology.nodes)
     problems += replication_problems(topology, inventory, applications)
-    problems += broker_id_problems(topology, inventory)
+    place = f"inventories/{inventory.name}/topology.yml"
+    problems += [f"{place}: {problem}" for problem in broker_id_problems(topology, inventory)]
     cores = worker_cores(inventory)
     if cores is not None:
         programs = [program for _, program in environment.running()]
