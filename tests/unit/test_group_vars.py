@@ -83,10 +83,11 @@ def test_a_mistake_is_one_line(lab: Environment, tmp_path: Path, file: str, text
         "# nothing yet\n",
         "local_site: {anything: [1]}\nansible_python_interpreter: /usr/bin/python3\n",
         'kafka_health_timeout: "{{ local_patience }}"\nlocal_patience: 3\n',
-        "kafka_heap: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  3132\nlocal_text: !unsafe '{{ no template }}'\n",
+        "kafka_heap: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  3132\n",
+        "local_text: !unsafe '{{ no template }}'\n",
         "$ANSIBLE_VAULT;1.1;AES256\n3132\n",
         "local_a: &a {x: 1}\nlocal_b: {<<: *a, y: 2}\n",
-        "sensors_job_schedule: hourly\nsensors_job_config: {}\nsensors_settings: {}\nsensors_relay_config: {}\n",
+        "sensors_job_schedule: hourly\nsensors_job_config: {}\nsensors_settings: {}\n",
     ],
 )
 def test_what_ansible_reads_is_read(lab: Environment, tmp_path: Path, text: str) -> None:

@@ -59,8 +59,10 @@ def test_an_unknown_group_is_told_with_the_known_ones() -> None:
 def test_a_service_without_a_node() -> None:
     found = problems(topology(n_1=["kafka"]), kafka=service("kafka", 1), relay=service("kafak", 2))
     assert found == [
-        "services.relay.group: no node is in 'kafak'; add a node to the topology, or take one of its groups"
-        " (the nearest is 'kafka'): kafka"
+        (
+            "services.relay.group: no node is in 'kafak'; add a node to the topology, or take one of its"
+            " groups (the nearest is 'kafka'): kafka"
+        )
     ]
 
 
