@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Hashable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import yaml
 
@@ -58,13 +58,13 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             first_line[key] = line
         return super().construct_mapping(node, deep=deep)
 
-    def construct_undefined(self, node: yaml.Node) -> object:
+    def construct_undefined(self, node: yaml.Node) -> NoReturn:
         where = f"{node.start_mark.name}:{node.start_mark.line + 1}"
         hint = "secrets stand in the environment's vault, and variables in group_vars"
         raise InvalidInputError([f"{where}: the tag {node.tag} is not read here; {hint}"])
 
 
-_UniqueKeyLoader.add_constructor(None, _UniqueKeyLoader.construct_undefined)  # type: ignore[arg-type,type-var]
+_UniqueKeyLoader.add_constructor(None, _UniqueKeyLoader.construct_undefined)
 
 
 class _VariablesLoader(_UniqueKeyLoader):
