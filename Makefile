@@ -116,9 +116,13 @@ check-unit: tools
 	  $(wildcard services/*/*/tests tools/tests)
 test: ## All of check, then the lab: up, a second up that changes nothing, tests on it
 	@$(STDLIB) millrace.verbs.phases test
-chaos: tools ## Faults while data flows, on disposable nodes: ROUNDS=3 SEED=1 (NAIVE=1: beside sinks that must fail)
+chaos: ## Faults while data flows, on disposable nodes: ROUNDS=3 SEED=1 (NAIVE=1: beside sinks that must fail)
+	@$(STDLIB) millrace.model.lasting chaos
+	@$(MAKE) tools
 	@PYTHONPATH=tests/chaos:tests/support:$(subst $(space),:,$(SERVICES)) .venv/bin/python -m rounds
-bench: tools ## Figures of the running lab, into reports/bench.json and docs/benchmarks.md: PARTS=a,b,c,d,e,f ROUNDS=5
+bench: ## Figures of the running lab, into reports/bench.json and docs/benchmarks.md: PARTS=a,b,c,d,e,f ROUNDS=5
+	@$(STDLIB) millrace.model.lasting bench
+	@$(MAKE) tools
 	@BENCH_SECONDS=$(SECONDS) PYTHONPATH=tests/bench:tests/support:$(subst $(space),:,$(SERVICES)) .venv/bin/python -m bench
 molecule: ## Each role alone on throw-away containers, two at a time (JOBS=2), or one: ROLE=kafka
 	@$(STDLIB) millrace.verbs.phases molecule

@@ -114,7 +114,7 @@ def test_validate_looks_at_the_other_environments(inventories: Path) -> None:
     another(inventories, "broken", ("nodes:", "nodes: ["))
     (told,) = validation.neighbour_problems(load_topology(LAB), inventories)
     assert told.startswith("network.cidr: 10.77.0.0/24 overlaps 10.77.0.0/24 of inventories/b/topology.yml")
-    assert told in validation.problems_of("lab")
+    assert f"inventories/lab/topology.yml: {told}" in validation.problems_of("lab")
     another(inventories, "c", ("provider: lab", "provider: openstack"))
     assert validation.neighbour_problems(load_topology(LAB), inventories) == [told]
 

@@ -74,8 +74,25 @@ def test_a_good_topology_is_read() -> None:
         ("domain", "Lab..x", "domain: must be labels"),
         ("network", ..., "network: is missing; the provider lab needs"),
         ("network.cidr", "10.0.0.1/24", "network.cidr: must be an IPv4 network"),
-        ("network.gateway", "10.9.0.1", "network.gateway: must be an address in 10.0.0.0/24"),
+        ("network.gateway", "10.9.0.1", "network.gateway: must be a host's address in 10.0.0.0/24"),
         ("network.bridge", "a-name-too-long-for-it", "network.bridge: must be an interface name"),
+        ("network.bridge", ..., "network.bridge: is missing; the provider lab makes a bridge of that name"),
+        ("network.bridge", "lo", "network.bridge: 'lo' is a name for other interfaces"),
+        ("network.bridge", "eth0", "network.bridge: 'eth0' is a name for other interfaces"),
+        ("network.bridge", "docker0", "network.bridge: 'docker0' is a name for other interfaces"),
+        ("network.bridge", "all", "network.bridge: 'all' is a name for other interfaces"),
+        ("network.gateway", "10.0.0.0", "network.gateway: must be a host's address in 10.0.0.0/24"),
+        ("network.gateway", "10.0.0.255", "network.gateway: must be a host's address in 10.0.0.0/24"),
+        ("network.cidr", "127.0.0.0/24", "network.cidr: must be a network for hosts"),
+        ("network.cidr", "224.0.0.0/24", "network.cidr: must be a network for hosts"),
+        ("network.cidr", "0.0.0.0/0", "network.cidr: must be a network for hosts"),
+        ("network.cidr", "10.0.0.1/32", "network.cidr: must be a network for hosts"),
+        ("nodes.localhost", GOOD["nodes"]["db-1"], "nodes.localhost: 'localhost' has another meaning"),
+        ("nodes.all", GOOD["nodes"]["db-1"], "nodes.all: 'all' has another meaning"),
+        ("nodes.operator", GOOD["nodes"]["db-1"], "nodes.operator: 'operator' has another meaning"),
+        ("environment", "all", "environment: 'all' has another meaning"),
+        ("environment", "default", "environment: 'default' has another meaning"),
+        ("environment", "vault-password", "environment: 'vault-password' has another meaning"),
         ("operator_sources", ["here"], "operator_sources: must be IPv4 addresses or networks"),
         ("surprise", 1, "surprise: unknown key"),
         ("environment", ..., "environment: is missing"),
@@ -85,6 +102,16 @@ def test_a_mistake_is_told_with_its_key(where: str, value: object, told: str) ->
     with pytest.raises(InvalidInputError) as caught:
         parse_topology(changed(where, value))
     assert any(problem.startswith(told) for problem in caught.value.problems), caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("cidr", "10.0.0"), ("gateway", "10.0.0.0"), ("bridge", "lo"), ("bridge", ...)]
+)
+def test_a_network_with_a_mistake_is_not_called_missing(key: str, value: object) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        parse_topology(changed(f"network.{key}", value))
+    (line,) = caught.value.problems
+    assert line.startswith(f"network.{key}: ")
 
 
 def test_a_node_is_disposable_only_where_the_file_says_so() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,12 +51,36 @@ def test_what_fits_has_no_problem() -> None:
 
 def test_an_unknown_group_is_told_with_the_known_ones() -> None:
     found = problems(topology(n_1=["kafka", "kafak"]), kafka=service("kafka", 1))
-    assert found == ["nodes.n-1.groups: unknown group 'kafak'; known from the catalogue: kafka"]
+    assert found == [
+        "nodes.n-1.groups: unknown group 'kafak' (the nearest is 'kafka'); known from the catalogue: kafka"
+    ]
 
 
 def test_a_service_without_a_node() -> None:
-    found = problems(topology(n_1=["kafka"]), kafka=service("kafka", 1), db=service("db", 2))
-    assert found == ["services.db.group: no node is in 'db'; add a node to the topology"]
+    found = problems(topology(n_1=["kafka"]), kafka=service("kafka", 1), relay=service("kafak", 2))
+    assert found == [
+        (
+            "services.relay.group: no node is in 'kafak'; add a node to the topology, or take one of its"
+            " groups (the nearest is 'kafka'): kafka"
+        )
+    ]
+
+
+def test_without_any_node_no_service_is_told_to_have_none() -> None:
+    empty = replace(topology(n_1=["kafka"]), nodes={})
+    assert problems(empty, kafka=service("kafka", 1), db=service("db", 2)) == []
+
+
+@pytest.mark.parametrize("group", ["hdfs_namenode", "spark_master", "timescaledb"])
+def test_there_is_one_of_what_has_no_standby(group: str) -> None:
+    (found,) = problems(topology(n_1=[group], n_2=["x", group]), a=service(group, 1), x=service("x", 2))
+    assert found.startswith(f"nodes.n-2.groups: n-1 is in {group!r} already, and there can be one only")
+
+
+def test_a_node_is_not_called_as_a_group_that_is_empty_here() -> None:
+    optional = {**service("relays", 2), "optional": True}
+    (found,) = problems(topology(relays=["kafka"]), kafka=service("kafka", 1), relay=optional)
+    assert found == "nodes.relays: is also the name of a group; give the node another name"
 
 
 def write_catalogue(root: Path, text: str) -> None:
@@ -93,6 +118,10 @@ def test_brokers_have_ids_by_their_names(tmp_path: Path) -> None:
     assert nameless.startswith("nodes.log-a: a broker's name must end in a number above 0")
     (zero,) = told(log_0=["kafka"])
     assert zero.startswith("nodes.log-0: ")
+    assert told(log_2147483647=["kafka"]) == []
+    assert told(log_2147483648=["kafka"]) == [
+        "nodes.log-2147483648: the number at its end is its id in Kafka, at most 2147483647"
+    ]
     assert told(log_1=["kafka"], old_1=["kafka"]) == ["nodes.old-1: log-1 has the id 1 in Kafka already"]
     # Ids that the environment gives itself are the role's to judge.
     (tmp_path / "group_vars").mkdir()
@@ -129,10 +158,10 @@ def test_problems_of_both_files_are_told_together(tmp_path: Path) -> None:
         load_environment(lab / "topology.yml", tmp_path)
     told = "\n".join(caught.value.problems)
     for part in (
-        "provider: must",
-        "services.s.unit: is",
-        "nodes.a.groups: unknown",
-        "environment: must be 'lab'",
+        "inventories/lab/topology.yml: provider: must",
+        "ansible/catalogue.yml: services.s.unit: is",
+        "inventories/lab/topology.yml: nodes.a.groups: unknown",
+        "inventories/lab/topology.yml: environment: must be 'lab'",
     ):
         assert part in told
 

@@ -6,8 +6,9 @@ here refuses it. `Reader` collects problems instead of stopping at the first, ea
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Hashable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import yaml
 
@@ -25,12 +26,27 @@ class InvalidInputError(Exception):
         super().__init__("\n".join(self.problems))
 
 
+OPAQUE = object()
+"""What stands for a value that only Ansible can read: encrypted, or marked as no template."""
+_MERGE = "tag:yaml.org,2002:merge"
+# What broken values of YAML's own types (such as the date 2026-13-01) raise in PyYAML.
+_BROKEN = (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """The safe loader, except that a repeated key in a mapping is an error."""
+
+    merges = False
+    """Whether mappings may take keys from others with `<<`."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:  # noqa: FBT001, FBT002 - PyYAML's signature
         first_line: dict[object, int] = {}
         for key_node, _ in node.value:
+            if key_node.tag == _MERGE:
+                if self.merges:
+                    continue
+                where = f"{key_node.start_mark.name}:{key_node.start_mark.line + 1}"
+                raise InvalidInputError([f"{where}: << is not read here; write the keys out in each mapping"])
             key = self.construct_object(key_node, deep=True)
             line = key_node.start_mark.line + 1
             if not isinstance(key, Hashable):
@@ -42,26 +58,57 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             first_line[key] = line
         return super().construct_mapping(node, deep=deep)
 
+    def construct_undefined(self, node: yaml.Node) -> NoReturn:
+        where = f"{node.start_mark.name}:{node.start_mark.line + 1}"
+        hint = "secrets stand in the environment's vault, and variables in group_vars"
+        raise InvalidInputError([f"{where}: the tag {node.tag} is not read here; {hint}"])
 
-def parse_yaml(text: str, name: str) -> object:
+
+_UniqueKeyLoader.add_constructor(None, _UniqueKeyLoader.construct_undefined)
+
+
+class _VariablesLoader(_UniqueKeyLoader):
+    """The same for files of Ansible's variables, which may have its tags and `<<`."""
+
+    merges = True
+
+
+for _tag in ("!vault", "!vault-encrypted", "!unsafe"):
+    _VariablesLoader.add_constructor(_tag, lambda _loader, _node: OPAQUE)
+
+
+def parse_yaml(text: str, name: str, kind: type[_UniqueKeyLoader] = _UniqueKeyLoader) -> object:
     """Parse one YAML document; `name` stands for the file in errors. Raises InvalidInputError."""
-    loader = _UniqueKeyLoader(text)
-    loader.name = name
     try:
-        return loader.get_single_data()
-    except yaml.YAMLError as error:
-        raise InvalidInputError([f"{name}: not valid YAML: {' '.join(str(error).split())}"]) from error
-    finally:
-        loader.dispose()
+        loader = kind(text)
+        loader.name = name
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
+    except _BROKEN as error:
+        said = " ".join(str(error).replace('"<unicode string>"', "the file").split())
+        raise InvalidInputError([f"{name}: not valid YAML: {said or type(error).__name__}"]) from error
 
 
 def load_yaml(path: Path) -> object:
     """Read one YAML file (UTF-8). Raises InvalidInputError, also where the file can't be read."""
+    return parse_yaml(_read(path), str(path))
+
+
+def load_variables(path: Path) -> object:
+    """Read one file of Ansible's variables, encrypted ones as OPAQUE. Raises InvalidInputError."""
+    text = _read(path)
+    return OPAQUE if text.startswith("$ANSIBLE_VAULT;") else parse_yaml(text, str(path), _VariablesLoader)
+
+
+def _read(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError([f"{path}: must be text in UTF-8: {error}"]) from error
+    except OSError as error:
         raise InvalidInputError([f"{path}: can't be read: {error}"]) from error
-    return parse_yaml(text, str(path))
 
 
 class Reader:
@@ -76,7 +123,7 @@ class Reader:
 
     def add(self, where: str, what: str) -> None:
         """Note a problem at the key path `where`; `what` says what would be right."""
-        self.problems.append(f"{where}: {what}")
+        self.problems.append(f"{where}: {what}" if where else what)
 
     def raise_if_any(self) -> None:
         """Raise InvalidInputError with everything noted so far."""
@@ -86,7 +133,8 @@ class Reader:
     def mapping(self, value: object, where: str) -> dict[str, object]:
         """Return a mapping with text keys; otherwise note it and return an empty one."""
         if not isinstance(value, dict):
-            self.add(where, f"must be a mapping, not {_kind(value)}")
+            whole_file_is_empty = not where and value is None
+            self.add(where, "is empty" if whole_file_is_empty else f"must be a mapping, not {_kind(value)}")
             return {}
         for key in value:
             if not isinstance(key, str):
@@ -158,6 +206,12 @@ class Reader:
         if value and value not in choices:
             self.add(_join(where, key), f"must be one of {', '.join(sorted(choices))}, not {value!r}")
         return value
+
+
+def nearest(name: str, right: Collection[str]) -> str:
+    """Return " (the nearest is …)" where one of the right names is near, otherwise nothing."""
+    near = difflib.get_close_matches(name, sorted(right), n=1, cutoff=0.6)
+    return f" (the nearest is {near[0]!r})" if near else ""
 
 
 def _join(where: str, key: str) -> str:

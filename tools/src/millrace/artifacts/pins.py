@@ -85,8 +85,17 @@ def local_dependencies(folder: Path) -> list[Path]:
 
 
 def _project(folder: Path) -> dict[str, Any]:
-    content = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
-    return dict(content["project"])
+    """Return the table `project` of a pyproject.toml. Raises InvalidInputError where there is none."""
+    path = folder / "pyproject.toml"
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8")).get("project")
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInputError([f"{path}: can't be read as TOML: {error}"]) from error
+    if not isinstance(found, dict) or not isinstance(found.get("name"), str):
+        raise InvalidInputError(
+            [f"{path}: project.name: is missing; the file needs a table [project] with it"]
+        )
+    return found
 
 
 def _dependencies(folder: Path) -> list[str]:

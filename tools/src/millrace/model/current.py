@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from millrace.console import MillraceError
-from millrace.model.validation import Environment, disposable_problems, named_environment
+from millrace.model.validation import Environment, disposable_problems, named_environment, problems_of
 from millrace.paths import environment
 from millrace.yamlio import InvalidInputError
 
@@ -22,6 +22,15 @@ def current_environment() -> Environment:
         return named_environment(environment())
     except InvalidInputError as error:
         raise MillraceError("\n".join(error.problems)) from error
+
+
+def require_valid() -> None:
+    """Raise MillraceError with the lines of `make validate` where the environment has mistakes.
+
+    Ansible would tell them too, in its own words around them.
+    """
+    if problems := problems_of(environment()):
+        raise MillraceError("\n".join(problems))
 
 
 def require_disposable(topology: Topology) -> None:

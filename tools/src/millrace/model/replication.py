@@ -1,6 +1,6 @@
 """How many copies there are of what Kafka and HDFS keep: defaults by the topology, and what cannot work.
 
-Pure but for `settings_in`, which reads folders of Ansible variables.
+Pure functions.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from millrace.yamlio import load_yaml
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from millrace.model.applications import Application
@@ -72,15 +70,14 @@ def defaults(topology: Topology) -> dict[str, int]:
     return found
 
 
-def settings_in(folders: Sequence[Path]) -> dict[str, Setting]:
-    """Find copies and in-sync copies in folders of variables, by the key's path; the last folder wins.
+def settings_in(files: Iterable[tuple[Path, object]]) -> dict[str, Setting]:
+    """Find copies and in-sync copies in files of variables and their content, by the key's path.
 
-    Templates are left out. Raises InvalidInputError for a file that isn't valid YAML.
+    The last file wins. Templates are left out; a number in quotes is one all the same.
     """
     found: dict[str, Setting] = {}
-    for folder in folders:
-        for path in sorted(folder.rglob("*.yml")):
-            found |= {key: Setting(str(path), key, value) for key, value in _numbers(load_yaml(path), "", "")}
+    for path, content in files:
+        found |= {key: Setting(str(path), key, value) for key, value in _numbers(content, "", "")}
     return found
 
 
@@ -101,10 +98,13 @@ def _numbers(value: object, where: str, key: str) -> Iterator[tuple[str, int]]:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _numbers(item, f"{where}[{index}]", "")
-    elif isinstance(value, int) and any(
-        pattern.search(key) for pattern in (_FACTOR_KEY, _IN_SYNC_KEY, _HDFS_KEY)
-    ):
-        yield where, value
+    elif any(pattern.search(key) for pattern in (_FACTOR_KEY, _IN_SYNC_KEY, _HDFS_KEY)) and _is_number(value):
+        yield where, int(str(value))
+
+
+def _is_number(value: object) -> bool:
+    """Tell whether it is a whole number, perhaps in quotes; to Python, true is one too."""
+    return type(value) is int or (isinstance(value, str) and re.fullmatch(r"-?\d+", value) is not None)
 
 
 def problems(topology: Topology, settings: Mapping[str, Setting]) -> list[str]:

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LABEL = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+# They stand for other things: in /etc/hosts and Ansible, in the catalogue's flows, in the state's root.
+_NOT_NODES = ("all", "applications", "localhost", "operator", "ungrouped")
+_NOT_ENVIRONMENTS = ("all", "default", "vault-password")
+# Interfaces that a machine has itself or another program makes; `all` and `default` are the kernel's words.
+_NOT_BRIDGES = re.compile(
+    r"lo|all|default|(eth|en|wl|ww|docker|virbr|lxdbr|incusbr|veth|tun|tap|wg)[a-z]*\d.*"
+)
 _MAX_CORES = 1024
 _MAX_MEMORY = 16 * 1024 * 1024
 _MAX_DISK = 1024 * 1024
@@ -103,8 +110,8 @@ def read_topology(data: object, reader: Reader) -> Topology:
         data, "", ["environment", "provider", "domain", "nodes"], ["network", "operator_sources"]
     )
     provider = reader.choice(top, "provider", "", PROVIDERS)
-    network = _network(reader, top["network"]) if "network" in top else None
-    if provider == "lab" and network is None and isinstance(data, dict):
+    network = _network(reader, top["network"], provider) if "network" in top else None
+    if provider == "lab" and "network" not in top and isinstance(data, dict):
         reader.add("network", "is missing; the provider lab needs cidr, gateway and bridge")
     listed = reader.mapping(top.get("nodes", {}), "nodes")
     if "nodes" in top and not listed:
@@ -117,8 +124,13 @@ def read_topology(data: object, reader: Reader) -> Topology:
     if provider in CLOUDS and "operator_sources" not in top:
         reader.add("operator_sources", f"is missing; with {provider}, name the addresses that SSH comes from")
     gateway = () if network is None or provider in CLOUDS else (str(network.gateway),)
+    environment = _label(reader, top, "environment")
+    if environment in _NOT_ENVIRONMENTS:
+        reader.add(
+            "environment", f"{environment!r} has another meaning; choose another name (of the folder too)"
+        )
     return Topology(
-        environment=_label(reader, top, "environment"),
+        environment=environment,
         provider=provider,
         domain=_domain(reader, top),
         network=network,
@@ -157,7 +169,7 @@ def _sources(reader: Reader, top: Mapping[str, object]) -> tuple[str, ...]:
     return sources
 
 
-def _network(reader: Reader, value: object) -> Network | None:
+def _network(reader: Reader, value: object, provider: str) -> Network | None:
     fields = reader.fields(value, "network", ["cidr", "gateway"], ["bridge"])
     before = len(reader.problems)
     cidr = gateway = None
@@ -167,14 +179,32 @@ def _network(reader: Reader, value: object) -> Network | None:
     except ValueError:
         reader.add("network.cidr", f"must be an IPv4 network such as 10.77.0.0/24, not {text!r}")
     gateway = _address(reader, fields, "gateway", "network")
-    if cidr is not None and gateway is not None and gateway not in cidr:
-        reader.add("network.gateway", f"must be an address in {cidr}, not {gateway}")
+    if cidr is not None and not _for_nodes(cidr):
+        reader.add("network.cidr", f"must be a network for hosts such as 10.77.0.0/24, not {cidr}")
+    if cidr is not None and gateway is not None and not _is_host(gateway, cidr):
+        reader.add("network.gateway", f"must be a host's address in {cidr} (network.cidr), not {gateway}")
     bridge = reader.text(fields, "bridge", "network") or None
+    if provider == "lab" and isinstance(value, dict) and "bridge" not in fields:
+        reader.add("network.bridge", "is missing; the provider lab makes a bridge of that name")
+    if bridge and _NOT_BRIDGES.fullmatch(bridge):
+        reader.add(
+            "network.bridge", f"{bridge!r} is a name for other interfaces; choose one such as millrace0"
+        )
     if bridge and not re.fullmatch(r"[a-z][a-z0-9-]{0,14}", bridge):
         reader.add("network.bridge", f"must be an interface name of at most 15 characters, not {bridge!r}")
     if cidr is None or gateway is None or len(reader.problems) > before:
         return None
     return Network(cidr, gateway, bridge)
+
+
+def _for_nodes(cidr: IPv4Network) -> bool:
+    """Tell whether a network may be that of nodes: not loopback, multicast or the like, and with room."""
+    ranges = ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")
+    return cidr.num_addresses > 2 and not any(cidr.overlaps(IPv4Network(one)) for one in ranges)  # noqa: PLR2004 - its ends
+
+
+def _is_host(address: IPv4Address, cidr: IPv4Network) -> bool:
+    return address in cidr and address not in {cidr.network_address, cidr.broadcast_address}
 
 
 def _address(reader: Reader, fields: Mapping[str, object], key: str, where: str) -> IPv4Address | None:
@@ -192,6 +222,8 @@ def _node(reader: Reader, name: str, value: object, provider: str) -> Node:
         reader.add(
             where, "a node's name must be lower-case letters, digits and hyphens, beginning with a letter"
         )
+    if name in _NOT_NODES:
+        reader.add(where, f"{name!r} has another meaning; give the node another name, such as {name}-1")
     required = ["groups", "cores", "memory", "disk"]
     given, free = ([], ["address"]) if provider in CLOUDS else (["address"], [])
     fields = reader.fields(value, where, [*required, *given], [*free, "disposable"])
@@ -221,7 +253,7 @@ def _check_addresses(reader: Reader, nodes: Mapping[str, Node], network: Network
         owner.setdefault(node.address, node.name)
         if network is None:
             continue
-        cidr = network.cidr
-        ends = (cidr.network_address, cidr.broadcast_address)
-        if IPv4Address(node.address) not in cidr or IPv4Address(node.address) in ends:
-            reader.add(where, f"must be a host's address in {cidr} (network.cidr), not {node.address}")
+        if not _is_host(IPv4Address(node.address), network.cidr):
+            reader.add(
+                where, f"must be a host's address in {network.cidr} (network.cidr), not {node.address}"
+            )

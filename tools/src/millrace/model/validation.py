@@ -14,17 +14,24 @@ from millrace.model.applications import Application, load_applications
 from millrace.model.catalogue import Catalogue, read_catalogue
 from millrace.model.commands import targets
 from millrace.model.joined import collisions, join
+from millrace.model.lasting import refusal
 from millrace.model.neighbours import Place, conflicts
+from millrace.model.outline import outline
 from millrace.model.providers import CLOUDS, unimplemented
 from millrace.model.secrets import platform_kinds
 from millrace.model.topology import Topology, read_topology
 from millrace.model.variables import CONTROLLERS, setting_problems
-from millrace.yamlio import InvalidInputError, Reader, load_yaml
+from millrace.yamlio import InvalidInputError, Reader, load_yaml, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from millrace.model.programs import Program
+
+
+# The roles have no standby for these: they would take the first node and forget the others.
+SINGLE = ("hdfs_namenode", "spark_master", "timescaledb")
+CATALOGUE = "ansible/catalogue.yml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +67,25 @@ def load_environment(topology_path: Path, root: Path | None = None) -> Environme
     """
     root = root or paths.repo_root()
     reader = Reader()
+    folder = topology_path.resolve().parent.name
     topology = read_topology(load_yaml(topology_path), reader)
-    platform = load_yaml(root / "ansible" / "catalogue.yml")
+    reader.problems = [f"{_topology_file(folder)}: {problem}" for problem in reader.problems]
+    told = len(reader.problems)
+    platform = load_yaml(root / CATALOGUE)
     applications = load_applications(root / "services")
     joined = join(platform, applications)
     catalogue = read_catalogue(joined, reader)
+    reader.problems[told:] = _placed(reader.problems[told:], folder, applications)
     # What is a file already, make would take for made.
     named = {*targets(root), *(path.name for path in root.iterdir())}
     reader.problems += collisions(platform, platform_kinds(root), applications, named)
     reader.problems += _principals(topology, applications)
-    folder = topology_path.resolve().parent.name
     if topology.environment not in {"", folder}:
-        reader.add("environment", f"must be {folder!r}, its folder's name, not {topology.environment!r}")
-    reader.problems += check_together(topology, catalogue)
+        reader.add(
+            f"{_topology_file(folder)}: environment",
+            f"must be {folder!r}, its folder's name, not {topology.environment!r}",
+        )
+    reader.problems += _placed(check_together(topology, catalogue), folder, applications)
     reader.raise_if_any()
     running = {name: one for name, one in catalogue.services.items() if topology.members(one.group)}
     for application in applications.values():
@@ -94,32 +107,62 @@ def _principals(topology: Topology, applications: Mapping[str, Application]) -> 
     ]
 
 
+def _topology_file(env: str) -> str:
+    return f"inventories/{env}/topology.yml"
+
+
+def _placed(problems: Iterable[str], env: str, applications: Mapping[str, Application]) -> list[str]:
+    """Return problems of topology and catalogue with the file before each in which its key stands."""
+    owners = {name: app.name for app in applications.values() for name in app.services}
+    placed = []
+    for problem in problems:
+        first, _, rest = problem.partition(":")[0].partition(".")
+        place = _topology_file(env) if first in {"nodes", "network"} else CATALOGUE
+        if first == "services" and (owner := owners.get(rest.partition(".")[0])):
+            place = f"services/{owner}/application.yml"
+        placed.append(f"{place}: {problem}")
+    return placed
+
+
 def named_environment(env: str) -> Environment:
     """Load an environment of this clone by its name, whose provider is there. Raises InvalidInputError."""
     known = paths.environments()
     if env not in known:
         raise InvalidInputError([f"ENV: there is no environment {env!r}; there are: {', '.join(known)}"])
-    loaded = load_environment(paths.repo_root() / "inventories" / env / "topology.yml")
-    if refused := unimplemented(loaded.topology.provider):
+    path = paths.repo_root() / _topology_file(env)
+    # First: what else is wrong does not matter then.
+    if refused := unimplemented(outline(path.read_text(encoding="utf-8", errors="replace")).provider):
         raise InvalidInputError([refused])
-    return loaded
+    return load_environment(path)
 
 
 def check_together(topology: Topology, catalogue: Catalogue) -> list[str]:
     """Return what is wrong between a topology and a catalogue, each of them checked by itself before."""
     problems: list[str] = []
     known = ", ".join(sorted(catalogue.groups))
+    used = {group for node in topology.nodes.values() for group in node.groups}
     for node in topology.nodes.values():
         problems += [
-            f"nodes.{node.name}.groups: unknown group {group!r}; known from the catalogue: {known}"
+            f"nodes.{node.name}.groups: unknown group {group!r}{nearest(group, catalogue.groups)}; known from"
+            f" the catalogue: {known}"
             for group in node.groups
             if group not in catalogue.groups
         ]
+        if node.name in catalogue.groups - used:
+            problems.append(f"nodes.{node.name}: is also the name of a group; give the node another name")
     problems += [
-        f"services.{service.name}.group: no node is in {service.group!r}; add a node to the topology"
+        f"services.{service.name}.group: no node is in {service.group!r}; add a node to the topology, or take"
+        f" one of its groups{nearest(service.group, used)}: {', '.join(sorted(used))}"
         for service in catalogue.services.values()
-        if not service.optional and not topology.members(service.group)
+        # Without any node, that alone is told.
+        if topology.nodes and not service.optional and not topology.members(service.group)
     ]
+    for group in SINGLE:
+        if len(several := [node.name for node in topology.members(group)]) > 1:
+            problems.append(
+                f"nodes.{several[1]}.groups: {several[0]} is in {group!r} already, and there can be one only;"
+                f" take {group!r} away here"
+            )
     controllers = len(topology.members(CONTROLLERS))
     if controllers and controllers % 2 == 0:
         problems.append(
@@ -206,11 +249,11 @@ def problems_of(env: str) -> list[str]:
         topology = environment.topology
         inventories = paths.repo_root() / "inventories"
         problems = setting_problems(environment, inventories / env)
-        problems += neighbour_problems(topology, inventories)
+        problems += _placed(neighbour_problems(topology, inventories), env, {})
     except InvalidInputError as error:
         return list(error.problems)
     if topology.provider not in CLOUDS:
-        problems += check_memory(topology, machine_memory())
+        problems += _placed(check_memory(topology, machine_memory()), env, {})
     return problems
 
 
@@ -229,13 +272,8 @@ def validate(env: str, *, disposable: bool = False) -> int:
 
 def disposable_problems(topology: Topology) -> list[str]:
     """Return a problem where a node is not disposable, so that tests must keep away."""
-    if not topology.lasting:
-        return []
-    message = (
-        f"tests kill nodes and delete data, and in inventories/{topology.environment}/topology.yml these are"
-        f" not `disposable: true`: {', '.join(topology.lasting)}"
-    )
-    return [message]
+    message = refusal(topology.environment, topology.lasting)
+    return [message] if message else []
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from millrace import paths
-from millrace.model import replication
+from millrace.model import group_vars, replication
 from millrace.model.joined import slot_problems
 from millrace.yamlio import load_yaml
 
@@ -19,18 +19,9 @@ if TYPE_CHECKING:
     from millrace.model.validation import Environment
 
 CONTROLLERS = "kafka"
+MAX_ID = 2**31 - 1  # Kafka has 32 bits for a broker's id
 WORKERS = "spark_workers"
 WORKER_CORES = "spark_worker_cores"
-
-
-def _group_vars(inventory: Path) -> list[Path]:
-    """Return the files of variables of the environment in this folder, in order."""
-    return sorted((inventory / "group_vars").rglob("*.yml"))
-
-
-def _variables(files: Iterable[Path]) -> list[dict[Any, Any]]:
-    """Read files of variables; those that hold no mapping are left out. Raises InvalidInputError."""
-    return [content for content in map(load_yaml, files) if isinstance(content, dict)]
 
 
 def replication_problems(
@@ -40,11 +31,11 @@ def replication_problems(
 
     `inventory` is the environment's folder. Raises InvalidInputError for a file that isn't valid YAML.
     """
-    root = paths.repo_root()
+    platform = sorted((paths.repo_root() / "ansible" / "defaults").glob("*.yml"))
     # In the order in which Ansible lets them win.
-    places = [root / "ansible" / "defaults", inventory / "group_vars"]
+    loaded = [(path, load_yaml(path)) for path in platform] + group_vars.contents(inventory)
     return replication.problems(
-        topology, replication.settings_in(places) | replication.topic_settings(applications)
+        topology, replication.settings_in(loaded) | replication.topic_settings(applications)
     )
 
 
@@ -55,9 +46,14 @@ def worker_cores(inventory: Path) -> int | None:
     Raises InvalidInputError for a file that isn't valid YAML.
     """
     default = paths.repo_root() / "roles" / "spark" / "defaults" / "main.yml"
-    for loaded in (_variables(_group_vars(inventory)), _variables([default])):
-        if values := [content[WORKER_CORES] for content in loaded if WORKER_CORES in content]:
-            numbers = [value for value in values if isinstance(value, int)]
+    for loaded in (group_vars.contents(inventory), [(default, load_yaml(default))]):
+        values = [
+            content[WORKER_CORES]
+            for _, content in loaded
+            if isinstance(content, dict) and WORKER_CORES in content
+        ]
+        if values:
+            numbers = [value for value in values if type(value) is int]
             return max(numbers) if len(numbers) == len(values) else None
     return None
 
@@ -68,7 +64,7 @@ def broker_id_problems(topology: Topology, inventory: Path) -> list[str]:
     None where the environment in this folder sets `kafka_hosts` itself, which may name ids.
     Raises InvalidInputError for a file that isn't valid YAML.
     """
-    if any("kafka_hosts" in content for content in _variables(_group_vars(inventory))):
+    if any("kafka_hosts" in content for _, content in group_vars.contents(inventory)):
         return []
     problems = []
     owners: dict[int, str] = {}
@@ -80,6 +76,8 @@ def broker_id_problems(topology: Topology, inventory: Path) -> list[str]:
                 f"nodes.{node.name}: a broker's name must end in a number above 0, which is its id in Kafka;"
                 f" call it {node.name}-1 or the like"
             )
+        elif number > MAX_ID:
+            problems.append(f"nodes.{node.name}: the number at its end is its id in Kafka, at most {MAX_ID}")
         elif number in owners:
             problems.append(f"nodes.{node.name}: {owners[number]} has the id {number} in Kafka already")
         else:
@@ -88,14 +86,19 @@ def broker_id_problems(topology: Topology, inventory: Path) -> list[str]:
 
 
 def setting_problems(environment: Environment, inventory: Path) -> list[str]:
-    """Return what variables set that the topology can't carry: copies without brokers, slots without workers.
+    """Return what is wrong with the variables that an environment sets, and what the topology can't carry.
 
-    `inventory` is the environment's folder. Raises InvalidInputError for a file that isn't valid YAML.
+    That is copies without brokers, slots without workers. `inventory` is the environment's folder. Raises
+    InvalidInputError for a file that isn't valid YAML.
     """
     topology = environment.topology
     applications = environment.applications.values()
-    problems = replication_problems(topology, inventory, applications)
-    problems += broker_id_problems(topology, inventory)
+    groups = {str(one["group"]) for one in environment.services.values()}
+    names = group_vars.known(paths.repo_root(), applications)
+    problems = group_vars.problems(inventory, names, groups, topology.nodes)
+    problems += replication_problems(topology, inventory, applications)
+    place = f"inventories/{inventory.name}/topology.yml"
+    problems += [f"{place}: {problem}" for problem in broker_id_problems(topology, inventory)]
     cores = worker_cores(inventory)
     if cores is not None:
         programs = [program for _, program in environment.running()]

@@ -20,9 +20,10 @@ MAKERS: Mapping[str, Callable[[Topology, Path], Provider]] = {"lab": Lab}
 
 
 def provider_of(topology: Topology) -> Provider:
-    """Return the environment's provider, with its state directory made; MillraceError where there is none."""
+    """Return the environment's provider; MillraceError where there is none.
+
+    Its state directory may not exist: what only asks of nodes, or removes them, must leave none behind.
+    """
     if refused := unimplemented(topology.provider):
         raise MillraceError(refused)
-    state = state_dir(topology.environment)
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return MAKERS[topology.provider](topology, state)
+    return MAKERS[topology.provider](topology, state_dir(topology.environment))

@@ -21,7 +21,7 @@ def forget(state: Path, *, purge: bool) -> None:
     """Remove the files that described the nodes, or with ``purge`` all the environment's state."""
     if purge:
         shutil.rmtree(state, ignore_errors=True)
-        if not any(path.is_dir() for path in state_root().iterdir()):
+        if not any(path.is_dir() for path in state_root().glob("*")):
             vault_password_file().unlink(missing_ok=True)
         return
     shutil.rmtree(state / "terraform", ignore_errors=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from millrace.access import remote, sql
 from millrace.console import MillraceError
 from millrace.model.commands import targets
-from millrace.model.current import choose, chosen_service, current_environment
+from millrace.model.current import choose, chosen_service, current_environment, require_valid
 from millrace.paths import environment, repo_root
 from millrace.verbs.phases import deploy_command
 
@@ -31,6 +31,7 @@ def playbook(name: str, *options: str) -> list[str]:
 
 
 def _play(name: str, *options: str) -> NoReturn:
+    require_valid()
     os.chdir(repo_root())
     remote.become(playbook(name, *options))
 
@@ -115,7 +116,7 @@ def restart_main(argv: list[str]) -> NoReturn:
 
 def diff_main(_argv: list[str]) -> NoReturn:
     """Show what a deploy (with the same LIMIT= and TAGS=) would change, and change nothing."""
-    current_environment()
+    require_valid()
     os.chdir(repo_root())
     remote.become([*deploy_command(), "--check", "--diff"])
 

@@ -18,6 +18,7 @@ def provision(topology: Topology) -> bool:
     """Make the nodes as the topology says, reachable over SSH; tell whether anything changed."""
     provider = provider_of(topology)
     state = state_dir(topology.environment)
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
     changed = provider.apply()
     reached = topology.with_addresses(provider.addresses())
     changed = ssh.record(reached, state, provider.host_keys()) or changed

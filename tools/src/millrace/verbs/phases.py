@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from millrace.console import INTERRUPTED, MillraceError, Phases, say, stream, stream_checked, stream_lines
 from millrace.machine import sudo
+from millrace.model import lasting
 from millrace.paths import cache_dir, environment, repo_root, state_dir, wrong_environment
 from millrace.providers.lab import incus
 from millrace.verbs import durations, scenarios
@@ -115,6 +116,8 @@ def _tests_on_the_lab() -> None:
 
 def test(phases: Phases) -> None:
     """All tests: without nodes, then of a lab that a second deploy must leave as it is."""
+    if refused := lasting.refused():
+        raise MillraceError(refused)
     # The checks' tools need packages too: asked for here, where it is seen, and on a machine that will do.
     _prepare(phases)
     _millrace("validate", "--disposable")

@@ -68,11 +68,17 @@ def require_daemon() -> None:
 
 
 def owner_id(state: Path) -> str:
-    """Return the id that marks this state directory's nodes; made once."""
+    """Return the id that marks this state directory's nodes; empty before there are any (`make_owner_id`)."""
     path = state / "owner-id"
-    if not path.exists():
-        path.write_text(f"{uuid.uuid4()}\n", encoding="utf-8")
-    return path.read_text(encoding="utf-8").strip()
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+
+
+def make_owner_id(state: Path) -> str:
+    """Return the same id; made once, and the state directory with it."""
+    if not owner_id(state):
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (state / "owner-id").write_text(f"{uuid.uuid4()}\n", encoding="utf-8")
+    return owner_id(state)
 
 
 def bridge_of(topology: Topology) -> daemon.Bridge:
@@ -116,7 +122,7 @@ def start_nodes(project: str, names: list[str]) -> None:
 
 def reconcile(project: str, topology: Topology, tool: terraform.Terraform, state: Path) -> bool:
     """Put right what Terraform cannot see; tell whether anything had to be."""
-    owner = owner_id(state)
+    owner = make_owner_id(state)
     found = compare(topology.nodes, tool.nodes(), incus.instances(project), owner)
     if found.foreign:
         if not flag("RECREATE"):
@@ -147,7 +153,7 @@ def apply(topology: Topology, state: Path) -> bool:
         {
             "topology": str(repo_root() / "inventories" / env / "topology.yml"),
             "ssh_public_key": ssh.ensure_key(state),
-            "owner": owner_id(state),
+            "owner": make_owner_id(state),
             "image": image.ensure(),
             "sudo": incus.needs_sudo(),
         }
