@@ -8,6 +8,7 @@ import pytest
 from declarations import DOORS, changed, read
 
 from millrace.model.schedules import is_schedule
+from millrace.yamlio import InvalidInputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +104,7 @@ def test_without_a_lock_make_locks_is_told(services: Path) -> None:
 
 @pytest.mark.parametrize("content", ["[project", "", '[project]\nversion = "1"\n', "project = 1\n"])
 def test_a_project_that_cannot_be_read_is_told(services: Path, content: str) -> None:
-    (services / "doors" / "doors" / "pyproject.toml").write_text(content)
-    problems = read(services, DOORS)[1]
-    assert "is no project with a name" in problems[0]
-    assert problems[0].startswith("services.doors.program.project: ")
+    path = services / "doors" / "doors" / "pyproject.toml"
+    path.write_text(content)
+    with pytest.raises(InvalidInputError, match=f"^{path}: "):
+        read(services, DOORS)

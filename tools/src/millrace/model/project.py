@@ -17,19 +17,17 @@ LOCK = "requirements.lock"
 
 
 def read_projects(reader: Reader, own: Path, where: str) -> tuple[Path, ...]:
-    """Return the folders of a project and of those beside it that it needs, noting what is missing."""
+    """Return the folders of a project and of those beside it that it needs, noting what is missing.
+
+    Raises InvalidInputError for a pyproject.toml that can't be read: several programs may have it in common.
+    """
     wanted = own / "pyproject.toml"
     if not wanted.is_file():
         reader.add(where, f"there is no {wanted}")
         return (own,)
     if not (own / LOCK).is_file():
         reader.add(where, f"there is no {own / LOCK}: run `make locks`")
-    try:
-        return tuple(local_dependencies(own))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        beside = f"{own.parents[1]}/*/*/pyproject.toml"
-        reader.add(where, f"{wanted}, or another of {beside}, is no project with a name: {error!r}")
-        return (own,)
+    return tuple(local_dependencies(own))
 
 
 def check_scripts(reader: Reader, own: Path, wanted: Iterable[tuple[str, str]]) -> None:
