@@ -9,6 +9,8 @@ import pytest
 
 from millrace import cli, paths
 from millrace.access import remote
+from millrace.console import MillraceError
+from millrace.machine import bootstrap
 from millrace.model import validation
 
 if TYPE_CHECKING:
@@ -77,6 +79,29 @@ def test_what_is_wrong_with_a_service_names_its_file(clone: Path, before: str, a
     problems = validation.problems_of("lab")
     assert problems
     assert [line for line in problems if not line.startswith(f"{APPLICATION}: services.sensors-")] == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (b"10.77.0.0/24", b"10.77", "the topology's network.cidr is wrong: "),
+        (b"gateway: 10.77.0.1", b"gateway: 10.77", "the topology's network.gateway is wrong: "),
+        (b"# The only", b"# \xff", f"{TOPOLOGY}: must be text in UTF-8, without NUL bytes"),
+        (b"# The only", b"# \0", f"{TOPOLOGY}: must be text in UTF-8, without NUL bytes"),
+    ],
+)
+def test_the_bootstrap_says_it_before_it_looks_at_the_machine(
+    clone: Path, before: bytes, after: bytes, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = (clone / TOPOLOGY).read_bytes()
+    assert before in content
+    (clone / TOPOLOGY).write_bytes(content.replace(before, after))
+    monkeypatch.setattr(bootstrap, "repo_root", lambda: clone)
+    monkeypatch.setattr(bootstrap, "look", lambda _: pytest.fail("the machine was looked at"))
+    with pytest.raises(MillraceError) as caught:
+        bootstrap.main([])
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("words", [["diff"], ["restart", "kafka"]])

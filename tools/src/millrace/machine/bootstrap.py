@@ -128,7 +128,9 @@ def change(facts: Facts, wanted: Wanted) -> None:
 
 
 def _topology(env: str) -> str:
-    return (repo_root() / "inventories" / env / "topology.yml").read_text(encoding="utf-8")
+    # Another environment's broken file is no obstacle here.
+    path = repo_root() / "inventories" / env / "topology.yml"
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _conflicts(wanted: Wanted, others: Mapping[str, str]) -> list[str]:
@@ -155,7 +157,11 @@ def main(argv: list[str] | None = None) -> int:
     if args.tools:
         return _tools()
     texts = {name: _topology(name) for name in environments()}
-    wanted = wanted_by(texts.pop(environment()))
+    own = texts.pop(environment())
+    if "\0" in own or "\N{REPLACEMENT CHARACTER}" in own:
+        msg = f"inventories/{environment()}/topology.yml: must be text in UTF-8, without NUL bytes"
+        raise MillraceError(msg)
+    wanted = wanted_by(own)
     facts = look(wanted)
     obstacles = problems(facts, wanted) + _conflicts(wanted, texts)
     if obstacles:

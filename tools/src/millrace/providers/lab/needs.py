@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,11 +93,17 @@ class LabPreparation:
 
 
 def preparation(outline: Outline) -> LabPreparation:
-    """Return what a lab with this topology prepares; MillraceError where its network lacks something."""
+    """Return what a lab with this topology prepares; MillraceError where its network is none."""
     network = outline.network
     if missing := sorted({"bridge", "cidr", "gateway"} - network.keys()):
         msg = f"the topology lacks network.{', network.'.join(missing)}"
         raise MillraceError(msg)
+    for key, read in (("cidr", IPv4Network), ("gateway", IPv4Address)):
+        try:
+            read(network[key])
+        except ValueError as error:
+            msg = f"the topology's network.{key} is wrong: {error}"
+            raise MillraceError(msg) from error
     return LabPreparation(daemon.Bridge(network["bridge"], network["cidr"], network["gateway"]))
 
 
