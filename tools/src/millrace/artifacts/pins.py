@@ -65,7 +65,7 @@ def requirements(listed: Path, wanted: dict[str, str]) -> dict[str, str]:
 
 def project_name(folder: Path) -> str:
     """Return the name of the Python project in a folder, as its pyproject.toml says."""
-    return str(_project(folder)["name"])
+    return str(project_table(folder)["name"])
 
 
 def projects(services: Path) -> dict[str, Path]:
@@ -84,7 +84,7 @@ def local_dependencies(folder: Path) -> list[Path]:
     return [*found, folder]
 
 
-def _project(folder: Path) -> dict[str, Any]:
+def project_table(folder: Path) -> dict[str, Any]:
     """Return the table `project` of a pyproject.toml. Raises InvalidInputError where there is none."""
     path = folder / "pyproject.toml"
     try:
@@ -99,7 +99,7 @@ def _project(folder: Path) -> dict[str, Any]:
 
 
 def _dependencies(folder: Path) -> list[str]:
-    return [str(name) for name in _project(folder).get("dependencies", [])]
+    return [str(name) for name in project_table(folder).get("dependencies", [])]
 
 
 def _version(naming: Path, name: str, wanted: dict[str, str]) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING
 
-from millrace.artifacts.pins import local_dependencies
+from millrace.artifacts.pins import local_dependencies, project_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,14 +30,14 @@ def read_projects(reader: Reader, own: Path, where: str) -> tuple[Path, ...]:
 
 
 def check_scripts(reader: Reader, own: Path, wanted: Iterable[tuple[str, str]]) -> None:
-    """Note each command, given with its key path, that the project doesn't install."""
+    """Note each command, given with its key path, that the project doesn't install.
+
+    Raises InvalidInputError: see read_projects.
+    """
     path = own / "pyproject.toml"
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    if not path.is_file():
         return  # told by read_projects
-    project = content.get("project")
-    scripts = project.get("scripts") if isinstance(project, dict) else None
+    scripts = project_table(own).get("scripts")
     known = list(scripts) if isinstance(scripts, dict) else []
     for where, name in wanted:
         if name not in known:
