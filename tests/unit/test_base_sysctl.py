@@ -44,9 +44,7 @@ def test_one_that_the_kernel_does_not_have_is_skipped_and_said(name: str) -> Non
     assert rendered("{{ __base_sysctl_absent }}", {name}) == [name]
 
 
-@pytest.mark.parametrize(
-    ("prefixes", "wanted"), [(["net."], 2), (["net.core."], 1), ([], 0), (["n.t."], 0)]
-)
+@pytest.mark.parametrize(("prefixes", "wanted"), [(["net."], 2), (["net.core."], 1), ([], 0), (["n.t."], 0)])
 def test_a_container_asks_only_for_its_own(prefixes: list[str], wanted: int) -> None:
     given: dict[str, Any] = {"ansible_facts": FACTS, "base_container_sysctl_prefixes": prefixes}
     assert len(rendered("{{ __base_sysctl_wanted }}", **given)) == wanted
