@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millrace import system
-from millrace.console import CommandError, run, say
+from millrace.console import CommandError, MillraceError, run, say
 from millrace.machine import firewall, sudo
 
 if TYPE_CHECKING:
@@ -56,6 +57,20 @@ class Surroundings:
             for taken in self.ports_taken
         ]
         return found + list(self.firewall)
+
+
+def checked(network: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the network of a topology's outline; MillraceError where it is none that a bridge can be made for."""
+    if missing := sorted({"bridge", "cidr", "gateway"} - network.keys()):
+        msg = f"the topology lacks network.{', network.'.join(missing)}"
+        raise MillraceError(msg)
+    for key, read in (("cidr", IPv4Network), ("gateway", IPv4Address)):
+        try:
+            read(network[key])
+        except ValueError as error:
+            msg = f"the topology's network.{key} is wrong: {error}"
+            raise MillraceError(msg) from error
+    return network
 
 
 def exists(name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 PROVIDERS = ("lab", "libvirt", "openstack")
-IMPLEMENTED = ("lab",)
+IMPLEMENTED = ("lab", "libvirt")
 # These assign addresses; with the others the topology does.
 CLOUDS = ("openstack",)
 

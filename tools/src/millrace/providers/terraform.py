@@ -137,10 +137,18 @@ class Terraform:
         """Apply the plan, showing one line for each finished resource and everything where it fails."""
         self._watched(["apply", "-no-color", "-parallelism=4", str(self.home / "plan")])
 
-    def destroy(self) -> None:
-        """Destroy all nodes that the state knows."""
-        variables = f"-var-file={self.home / 'variables.tfvars.json'}"
-        self._watched(["destroy", "-no-color", "-auto-approve", "-parallelism=4", variables])
+    def resources(self) -> list[dict[str, Any]]:
+        """Return the resources of the root module that the state knows, as `terraform show -json` has them."""
+        if not (self.home / "terraform.tfstate").exists():
+            return []
+        shown = json.loads(self.call("show", "-json"))
+        return list(shown.get("values", {}).get("root_module", {}).get("resources", []))
+
+    def destroy(self, *targets: str) -> None:
+        """Destroy all that the state knows, or the targets and what depends on them."""
+        words = ["destroy", "-no-color", "-auto-approve", "-parallelism=4"]
+        words += [f"-target={target}" for target in targets]
+        self._watched([*words, f"-var-file={self.home / 'variables.tfvars.json'}"])
 
     def _watched(self, words: list[str]) -> None:
         command = [self.binary, f"-chdir={self.config}", *words]
@@ -156,7 +164,7 @@ class Terraform:
             for line in process.stdout or ():
                 lines.append(line)
                 done = re.match(
-                    r'module\.node\["(.+?)"\]\.terraform_data\.(\w+): (\w+) complete after (\S+)', line
+                    r'module\.node\["(.+?)"\]\.\w+\.(\w+)(?:\[.+?\])?: (\w+) complete after (\S+)', line
                 )
                 if done:
                     say(f"  {done[1]}: {done[2]} {done[3].lower()} complete ({done[4]})")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millrace.console import MillraceError
 from millrace.machine import bridge as surroundings
 from millrace.machine import sudo
 from millrace.model.neighbours import Place
@@ -94,16 +93,7 @@ class LabPreparation:
 
 def preparation(outline: Outline) -> LabPreparation:
     """Return what a lab with this topology prepares; MillraceError where its network is none."""
-    network = outline.network
-    if missing := sorted({"bridge", "cidr", "gateway"} - network.keys()):
-        msg = f"the topology lacks network.{', network.'.join(missing)}"
-        raise MillraceError(msg)
-    for key, read in (("cidr", IPv4Network), ("gateway", IPv4Address)):
-        try:
-            read(network[key])
-        except ValueError as error:
-            msg = f"the topology's network.{key} is wrong: {error}"
-            raise MillraceError(msg) from error
+    network = surroundings.checked(outline.network)
     return LabPreparation(daemon.Bridge(network["bridge"], network["cidr"], network["gateway"]))
 
 

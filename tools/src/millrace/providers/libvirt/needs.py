@@ -1,0 +1,142 @@
+"""What libvirt needs of this machine, and how it looks for it. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from millrace.console import MillraceError, run
+from millrace.machine import bridge as surroundings
+from millrace.machine import sudo
+from millrace.machine.bridge import Bridge, Surroundings
+from millrace.model.neighbours import Place
+from millrace.providers.interface import Machine, Needs
+from millrace.providers.lab.daemon import has_systemd
+from millrace.providers.libvirt import virsh
+from millrace.system import DEBIAN_KEYRING
+
+if TYPE_CHECKING:
+    from millrace.model.outline import Outline
+    from millrace.system import OsRelease
+
+PACKAGES = {
+    "debian-archive-keyring": DEBIAN_KEYRING,
+    "dnsmasq-base": "dnsmasq",
+    "e2fsprogs": "mkfs.ext4",
+    # The provider makes the disk that cloud-init reads with it.
+    "genisoimage": "mkisofs",
+    "libvirt-clients": "virsh",
+    "libvirt-daemon-system": "libvirtd",
+    "mmdebstrap": "mmdebstrap",
+    "qemu-system-x86": "qemu-system-x86_64",
+    "qemu-utils": "qemu-img",
+}
+DIRECTORY = Path("/var/lib/libvirt")
+READY_WITHIN = 60  # seconds
+DAEMONS = ("virtlogd", "libvirtd")
+
+
+def _socket() -> Path:
+    return Path("/run/libvirt/libvirt-sock")
+
+
+@dataclass(frozen=True)
+class LibvirtFound:
+    """libvirt's daemon, and what is in the way of the bridge."""
+
+    bridge: Bridge
+    daemon_runs: bool = True
+    systemd: bool = True
+    member: bool = True  # whether the user may talk to the daemon
+    has_network: bool = False
+    bridge_taken: bool = False
+    surroundings: Surroundings = field(default_factory=Surroundings)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a network already, and with it nodes."""
+        return self.has_network
+
+    def problems(self) -> list[str]:
+        """Return what stands in the way, a line each."""
+        found = []
+        if self.bridge_taken:
+            found.append(
+                f"the network interface {self.bridge.name} exists and is not libvirt's; remove it or change"
+                " network.bridge in the topology"
+            )
+        if not self.member:
+            found.append(
+                "libvirt's daemon refuses you, since you are not in the group libvirt:"
+                " `sudo adduser $USER libvirt`, then log in again"
+            )
+        return found + self.surroundings.problems(self.bridge)
+
+    def plan(self) -> list[str]:
+        """Return one line for each change."""
+        if self.daemon_runs:
+            return []
+        how = "by systemd" if self.systemd else "as background processes, since PID 1 is not systemd"
+        return [f"start libvirt's daemons {how}; they run as root and manage the nodes' virtual machines"]
+
+    def change(self) -> None:
+        """Start the daemons and wait until they answer."""
+        if self.daemon_runs:
+            return
+        start()
+
+
+def start() -> None:
+    """Start libvirt's daemons. Raises MillraceError where they do not answer."""
+    if has_systemd():
+        run(sudo.root_command("systemctl", "start", "virtlogd.socket", "libvirtd.service"))
+    else:
+        for name in DAEMONS:
+            subprocess.run(sudo.root_command(name, "--daemon"), check=True, cwd="/")  # noqa: S603 - fixed words
+    end = time.monotonic() + READY_WITHIN
+    while not virsh.running():
+        if time.monotonic() > end:
+            message = f"libvirt's daemon did not answer within {READY_WITHIN} s; see `journalctl -u libvirtd`"
+            raise MillraceError(message)
+        time.sleep(0.5)
+
+
+@dataclass(frozen=True)
+class LibvirtPreparation:
+    """What the bootstrap does for one environment of virtual machines."""
+
+    bridge: Bridge
+
+    @property
+    def place(self) -> Place:
+        """What must not be another environment's."""
+        return Place(self.bridge.name, IPv4Network(self.bridge.cidr))
+
+    def needs(self, _release: OsRelease) -> Needs:
+        """Return packages and disk."""
+        return Needs(packages=PACKAGES, directory=DIRECTORY, disk=20, disk_later=2)
+
+    def look(self, machine: Machine) -> LibvirtFound:
+        """Look at the daemon, what it has, and what is in its way."""
+        runs = not machine.missing and virsh.running()
+        ours = runs and self.bridge.name in virsh.networks().values()
+        return LibvirtFound(
+            bridge=self.bridge,
+            daemon_runs=runs,
+            systemd=has_systemd(),
+            member=os.geteuid() == 0 or bool(machine.missing) or runs or not _socket().exists(),
+            has_network=ours,
+            bridge_taken=surroundings.exists(self.bridge.name) and not ours,
+            surroundings=surroundings.look(self.bridge, privileged=machine.privileged),
+        )
+
+
+def preparation(outline: Outline) -> LibvirtPreparation:
+    """Return what an environment with this topology prepares; MillraceError where its network is none."""
+    network = surroundings.checked(outline.network)
+    return LibvirtPreparation(Bridge(network["bridge"], network["cidr"], network["gateway"]))

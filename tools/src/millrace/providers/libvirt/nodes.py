@@ -1,0 +1,258 @@
+"""The virtual machines of an environment: reconcile libvirt, Terraform's state and the topology; start, stop, destroy."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from millrace.access import ssh
+from millrace.console import CommandError, MillraceError, run, say
+from millrace.paths import repo_root
+from millrace.providers import owner, terraform
+from millrace.providers.libvirt import image, virsh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from millrace.model.topology import Topology
+
+STOPPED_WITHIN = 300  # seconds; without KVM a clean shutdown takes minutes
+KEY_WITHIN = 900  # seconds to the first answer of a new node's SSH server; without KVM a boot takes minutes
+POOLS = "/var/lib/libvirt/millrace"
+
+
+def prefix(env: str) -> str:
+    """Return what the names of an environment's domains, network and pool begin with."""
+    return f"millrace-{env}"
+
+
+def domain(env: str, node: str) -> str:
+    """Return the name of a node's domain."""
+    return f"{prefix(env)}-{node}"
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What has to be put right before Terraform may look at the world (names of nodes, sorted)."""
+
+    foreign: list[str]  # domains of our names that another owner made
+    stopped: list[str]
+    paused: list[str]
+    unlisted: list[str]  # ours, but neither in the topology nor in Terraform's state
+
+
+def compare(
+    env: str, topology: Iterable[str], in_state: set[str], found: Iterable[virsh.Domain], owner_id: str
+) -> Differences:
+    """Compare the topology's nodes, those in Terraform's state and libvirt's domains."""
+    wanted = set(topology)
+    nodes = [(one, one.name.removeprefix(f"{prefix(env)}-")) for one in found]
+    own = [(one, node) for one, node in nodes if one.owner == owner_id]
+    return Differences(
+        foreign=sorted(node for one, node in nodes if one.owner != owner_id and node in wanted),
+        stopped=sorted(node for one, node in own if node in wanted and one.state in {"shut off", "crashed"}),
+        paused=sorted(node for one, node in own if node in wanted and one.state == "paused"),
+        unlisted=sorted(node for _, node in own if node not in wanted | in_state),
+    )
+
+
+def require_daemon() -> None:
+    """Raise MillraceError where no daemon answers."""
+    if not virsh.running():
+        message = "libvirt's daemon does not answer; `make bootstrap` installs and starts it"
+        raise MillraceError(message)
+
+
+def taken(env: str, networks: Iterable[str], pools: Iterable[str], *, known: bool) -> list[str]:
+    """Return what libvirt has under the environment's names that this state did not make, a line each."""
+    if known:
+        return []
+    name = prefix(env)
+    lines = []
+    if name in networks:
+        lines.append(
+            f"libvirt has a network {name} already; `virsh net-destroy` and `net-undefine` remove it"
+        )
+    if name in pools:
+        lines.append(
+            f"libvirt has a storage pool {name} already; `virsh pool-destroy` and `pool-undefine` remove it"
+        )
+    return lines
+
+
+def existing_data(resources: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """Return the data disks in a state (the resources of `terraform show -json`): GiB by NODE/DISK."""
+    return {
+        str(resource["index"]): int(resource["values"]["size"]) >> 30
+        for resource in resources
+        if (resource["type"], resource["name"]) == ("libvirt_volume", "data")
+    }
+
+
+def released() -> list[str]:
+    """Return the data disks that the caller lets go: DATA=NODE/DISK,…."""
+    return [one for one in os.environ.get("DATA", "").split(",") if one]
+
+
+def variables(topology: Topology, state: Path, tool: terraform.Terraform) -> dict[str, Any]:
+    """Return the inputs of the Terraform root; makes image, key and owner id where they are missing."""
+    env = topology.environment
+    made = image.ensure()
+    kvm = virsh.kvm()
+    say(f"nodes run {'with KVM' if kvm else 'without hardware virtualisation (TCG): about ten times slower'}")
+    return {
+        "topology": str(repo_root() / "inventories" / env / "topology.yml"),
+        "ssh_public_key": ssh.ensure_key(state),
+        "owner": owner.make_owner_id(state),
+        "image": str(made.root),
+        "boot": {"kernel": str(made.kernel), "initrd": str(made.initrd), "cmdline": image.CMDLINE},
+        "acceleration": "kvm" if kvm else "qemu",
+        "pool": f"{POOLS}/{env}",
+        "existing_data": existing_data(tool.resources()),
+        "release_data": released(),
+    }
+
+
+def apply(topology: Topology, state: Path) -> bool:
+    """Make the nodes as the topology says; tell whether anything changed."""
+    env = topology.environment
+    tool = terraform.for_environment(env, topology.provider)
+    known = bool(tool.nodes())
+    if wrong := taken(env, virsh.networks(), virsh.pools(), known=known):
+        raise MillraceError("\n".join(wrong))
+    tool.set_variables(variables(topology, state, tool))
+    tool.init()
+    changed = reconcile(topology, tool, state)
+    planned = tool.plan()
+    if planned is not None:
+        for address, action in planned.items():
+            say(f"  {action:<8} {address}")
+        tool.apply()
+        changed = True
+    return changed
+
+
+def reconcile(topology: Topology, tool: terraform.Terraform, state: Path) -> bool:
+    """Put right what Terraform cannot see; tell whether anything had to be."""
+    env = topology.environment
+    found = compare(
+        env, topology.nodes, tool.nodes(), virsh.domains(f"{prefix(env)}-"), owner.make_owner_id(state)
+    )
+    if found.foreign:
+        raise MillraceError(refusal(env, found.foreign, state))
+    for node in found.paused:
+        say(f"resuming {node}")
+        virsh.virsh("resume", domain(env, node))
+    for node in found.stopped:
+        say(f"starting {node}")
+        virsh.virsh("start", domain(env, node))
+    if found.unlisted:
+        say(f"not in the topology and left alone (`make destroy` removes them): {', '.join(found.unlisted)}")
+    return bool(found.paused or found.stopped)
+
+
+def refusal(env: str, foreign: list[str], state: Path) -> str:
+    """Return the message for domains that belong to another state directory."""
+    names = ", ".join(domain(env, node) for node in foreign)
+    return (
+        f"{names} belong to another owner than the one in {state}.\n"
+        "Another user or a lost state directory made them. Restore that directory (XDG_STATE_HOME), or remove\n"
+        "them with `virsh destroy` and `virsh undefine`."
+    )
+
+
+def start(topology: Topology, state: Path) -> None:
+    """Start the nodes that exist."""
+    env = topology.environment
+    all_of_them = virsh.domains(f"{prefix(env)}-")
+    missing = {domain(env, node) for node in topology.nodes} - {one.name for one in all_of_them}
+    if missing:
+        message = f"{', '.join(sorted(missing))} do not exist; `make up` makes them"
+        raise MillraceError(message)
+    found = compare(env, topology.nodes, set(), all_of_them, owner.owner_id(state))
+    if found.foreign:
+        raise MillraceError(refusal(env, found.foreign, state))
+    for node in (*found.paused, *found.stopped):
+        say(f"starting {node}")
+        virsh.virsh("resume" if node in found.paused else "start", domain(env, node))
+
+
+def stop(env: str, state: Path) -> bool:
+    """Shut the running nodes down and keep their data; tell whether there are any of ours."""
+    own = [one for one in virsh.domains(f"{prefix(env)}-") if one.owner == owner.owner_id(state)]
+    for one in own:
+        if one.state == "running":
+            say(f"stopping {one.name}")
+            virsh.virsh("shutdown", one.name)
+    end = time.monotonic() + STOPPED_WITHIN
+    while running := [one.name for one in own if virsh.virsh("domstate", one.name).strip() == "running"]:
+        if time.monotonic() > end:
+            message = f"{', '.join(running)} did not shut down within {STOPPED_WITHIN} s; `virsh destroy` cuts the power"
+            raise MillraceError(message)
+        time.sleep(1)
+    return bool(own)
+
+
+def host_keys(topology: Topology) -> dict[str, str]:
+    """Return each node's public host key line by name, as its SSH server offers it over the bridge.
+
+    The bridge is this machine's own, and its filter lets no other node answer from that address: so no key
+    has to be trusted that came over a network.
+    """
+    return {name: _host_key(name, str(node.address)) for name, node in topology.nodes.items()}
+
+
+def _host_key(node: str, address: str) -> str:
+    end = time.monotonic() + KEY_WITHIN
+    while True:
+        try:
+            said = run(["ssh-keyscan", "-T", "10", "-t", "ed25519", address])
+        except CommandError:
+            said = ""
+        for line in said.splitlines():
+            if " ssh-ed25519 " in line:
+                return line.partition(" ")[2]
+        if time.monotonic() > end:
+            message = (
+                f"{node}: no SSH server at {address} within {KEY_WITHIN} s; `virsh console` shows its boot"
+            )
+            raise MillraceError(message)
+        time.sleep(2)
+
+
+def kept_data(topology: Topology, existing: Iterable[str]) -> list[str]:
+    """Return the data disks that `destroy` leaves: those of lasting nodes that DATA= does not name."""
+    lasting = set(topology.lasting)
+    return sorted(disk for disk in existing if disk.partition("/")[0] in lasting and disk not in released())
+
+
+def losses(topology: Topology) -> list[str]:
+    """Return what `destroy` would remove."""
+    env = topology.environment
+    tool = terraform.for_environment(env, topology.provider)
+    disks = existing_data(tool.resources()) if tool.home.exists() else {}
+    kept = kept_data(topology, disks)
+    names = sorted(set(topology.nodes) | (tool.nodes() if tool.home.exists() else set()))
+    lines = [f"the virtual machines {', '.join(names)} with their root disks", f"the network {prefix(env)}"]
+    if gone := sorted(disks.keys() - set(kept)):
+        lines.append(f"the data disks {', '.join(gone)} with all that they hold")
+    if kept:
+        lines.append(f"not the data disks {', '.join(kept)}; DATA={','.join(kept)} would")
+    return lines
+
+
+def destroy(topology: Topology) -> None:
+    """Remove nodes and network, and the data disks that may go."""
+    env = topology.environment
+    tool = terraform.for_environment(env, topology.provider)
+    if not tool.home.exists():
+        return
+    tool.init()
+    kept = kept_data(topology, existing_data(tool.resources()))
+    if kept:
+        tool.destroy("module.node", "libvirt_network.this", "libvirt_volume.image")
+    else:
+        tool.destroy()
