@@ -60,7 +60,7 @@ class Surroundings:
 
 
 def checked(network: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the network of a topology's outline; MillraceError where it is none that a bridge can be made for."""
+    """Return the network of a topology's outline; MillraceError where no bridge can be made for it."""
     if missing := sorted({"bridge", "cidr", "gateway"} - network.keys()):
         msg = f"the topology lacks network.{', network.'.join(missing)}"
         raise MillraceError(msg)

@@ -138,7 +138,7 @@ class Terraform:
         self._watched(["apply", "-no-color", "-parallelism=4", str(self.home / "plan")])
 
     def resources(self) -> list[dict[str, Any]]:
-        """Return the resources of the root module that the state knows, as `terraform show -json` has them."""
+        """Return the state's resources of the root module, as `terraform show -json` has them."""
         if not (self.home / "terraform.tfstate").exists():
             return []
         shown = json.loads(self.call("show", "-json"))

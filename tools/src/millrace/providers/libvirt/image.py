@@ -1,4 +1,4 @@
-"""The image of virtual machines: Debian with a kernel and cloud-init, started without a boot loader. Standard library only.
+"""The image of virtual machines: Debian with cloud-init, and no boot loader. Standard library only.
 
 It is three files: a root file system (ext4, raw), its kernel and its initrd. libvirt gives the machine the
 latter two, so no disk needs partitions or a boot loader, and the root grows to its disk at the first boot.

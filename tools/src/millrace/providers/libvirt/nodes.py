@@ -1,4 +1,4 @@
-"""The virtual machines of an environment: reconcile libvirt, Terraform's state and the topology; start, stop, destroy."""
+"""An environment's virtual machines: reconcile libvirt, Terraform's state and the topology; stop, start."""
 
 from __future__ import annotations
 
@@ -159,8 +159,8 @@ def refusal(env: str, foreign: list[str], state: Path) -> str:
     names = ", ".join(domain(env, node) for node in foreign)
     return (
         f"{names} belong to another owner than the one in {state}.\n"
-        "Another user or a lost state directory made them. Restore that directory (XDG_STATE_HOME), or remove\n"
-        "them with `virsh destroy` and `virsh undefine`."
+        "Another user or a lost state directory made them. Restore that directory (XDG_STATE_HOME), or\n"
+        "remove them with `virsh destroy` and `virsh undefine`."
     )
 
 
@@ -190,7 +190,9 @@ def stop(env: str, state: Path) -> bool:
     end = time.monotonic() + STOPPED_WITHIN
     while running := [one.name for one in own if virsh.virsh("domstate", one.name).strip() == "running"]:
         if time.monotonic() > end:
-            message = f"{', '.join(running)} did not shut down within {STOPPED_WITHIN} s; `virsh destroy` cuts the power"
+            message = (
+                f"{', '.join(running)} did not shut down within {STOPPED_WITHIN} s; `virsh destroy` ends it"
+            )
             raise MillraceError(message)
         time.sleep(1)
     return bool(own)

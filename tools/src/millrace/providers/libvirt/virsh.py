@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from millrace.console import CommandError, run
 
@@ -52,7 +52,7 @@ def domains(prefix: str) -> list[Domain]:
 
 
 def _owner(xml: str) -> str:
-    description = ElementTree.fromstring(xml).findtext("description", "")  # noqa: S314 - as above
+    description = ET.fromstring(xml).findtext("description", "")  # noqa: S314 - as above
     found = _OWNER.search(description)
     return found[1] if found else ""
 
@@ -62,7 +62,7 @@ def networks() -> Mapping[str, str]:
     names = virsh("net-list", "--all", "--name").split()
     found = {}
     for name in names:
-        bridge = ElementTree.fromstring(virsh("net-dumpxml", name)).find("bridge")  # noqa: S314 - as above
+        bridge = ET.fromstring(virsh("net-dumpxml", name)).find("bridge")  # noqa: S314 - as above
         found[name] = "" if bridge is None else bridge.get("name", "")
     return found
 
