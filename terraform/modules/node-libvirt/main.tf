@@ -34,7 +34,7 @@ resource "libvirt_cloudinit_disk" "this" {
       node = {
         match       = { macaddress = local.mac }
         addresses   = ["${var.address}/${var.network.prefix}"]
-        routes      = [{ to = "default", via = var.network.gateway }]
+        routes      = [{ to = "0.0.0.0/0", via = var.network.gateway }]
         nameservers = { addresses = [var.network.gateway], search = [var.network.domain] }
       }
     }

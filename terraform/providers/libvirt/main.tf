@@ -52,6 +52,18 @@ resource "libvirt_volume" "image" {
   }
 }
 
+# The daemon's processes may read what is in a pool, and hardly anything else.
+resource "libvirt_volume" "boot" {
+  for_each = var.boot == null ? {} : { kernel = var.boot.kernel, initrd = var.boot.initrd }
+
+  name   = "${each.key}-${sha256(basename(dirname(each.value)))}"
+  pool   = libvirt_pool.this.name
+  source = each.value
+  lifecycle {
+    ignore_changes = [name, source]
+  }
+}
+
 # A volume of its own for each data disk, so that a node made anew finds it again.
 resource "libvirt_volume" "data" {
   for_each = module.plan.data
@@ -84,5 +96,5 @@ module "node" {
   ssh_public_key = var.ssh_public_key
   owner          = var.owner
   acceleration   = var.acceleration
-  boot           = var.boot
+  boot           = var.boot == null ? null : { kernel = libvirt_volume.boot["kernel"].id, initrd = libvirt_volume.boot["initrd"].id, cmdline = var.boot.cmdline }
 }

@@ -16,6 +16,7 @@ from millrace.paths import repo_root, state_dir
 from millrace.providers import mirror
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MINIMUM = (1, 5, 0)
@@ -90,6 +91,7 @@ class Terraform:
 
     def init(self) -> None:
         """Prepare the data directory for the modules of this clone, and the root's provider."""
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._init("-reconfigure", f"-backend-config=path={self.home / 'terraform.tfstate'}")
 
     def obtain_provider(self) -> None:
@@ -138,11 +140,16 @@ class Terraform:
         self._watched(["apply", "-no-color", "-parallelism=4", str(self.home / "plan")])
 
     def resources(self) -> list[dict[str, Any]]:
-        """Return the state's resources of the root module, as `terraform show -json` has them."""
+        """Return the state's resources, those of modules too, as `terraform show -json` has them."""
         if not (self.home / "terraform.tfstate").exists():
             return []
-        shown = json.loads(self.call("show", "-json"))
-        return list(shown.get("values", {}).get("root_module", {}).get("resources", []))
+        return list(
+            resources_of(json.loads(self.call("show", "-json")).get("values", {}).get("root_module", {}))
+        )
+
+    def outputs(self) -> dict[str, Any]:
+        """Return the values of the state's outputs."""
+        return {name: output["value"] for name, output in json.loads(self.call("output", "-json")).items()}
 
     def destroy(self, *targets: str) -> None:
         """Destroy all that the state knows, or the targets and what depends on them."""
@@ -175,6 +182,15 @@ class Terraform:
 def nodes_in_state(text: str) -> set[str]:
     """Parse the output of ``terraform state list`` into names of nodes."""
     return set(re.findall(r'^module\.node\["(.+?)"\]', text, flags=re.MULTILINE))
+
+
+def resources_of(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the resources that a module of `terraform show -json` manages, and those of its modules."""
+    for resource in module.get("resources", []):
+        if resource["mode"] == "managed":
+            yield resource
+    for child in module.get("child_modules", []):
+        yield from resources_of(child)
 
 
 def changes(plan: dict[str, Any]) -> dict[str, str]:

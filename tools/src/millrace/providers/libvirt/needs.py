@@ -35,6 +35,8 @@ PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "qemu-system-x86": "qemu-system-x86_64",
     "qemu-utils": "qemu-img",
+    # The provider adds with it what it has no words for.
+    "xsltproc": "xsltproc",
 }
 DIRECTORY = Path("/var/lib/libvirt")
 READY_WITHIN = 60  # seconds

@@ -11,7 +11,7 @@ from millrace.access import ssh
 from millrace.console import CommandError, MillraceError, run, say
 from millrace.paths import repo_root
 from millrace.providers import owner, terraform
-from millrace.providers.libvirt import image, virsh
+from millrace.providers.libvirt import image, leftovers, virsh
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,27 +35,27 @@ def domain(env: str, node: str) -> str:
 
 
 @dataclass(frozen=True)
-class Differences:
-    """What has to be put right before Terraform may look at the world (names of nodes, sorted)."""
+class Nodes:
+    """The topology's nodes as libvirt has them (names of nodes, sorted)."""
 
-    foreign: list[str]  # domains of our names that another owner made
+    missing: list[str]
+    foreign: list[str]  # of our names, and another owner's
     stopped: list[str]
     paused: list[str]
-    unlisted: list[str]  # ours, but neither in the topology nor in Terraform's state
 
 
-def compare(
-    env: str, topology: Iterable[str], in_state: set[str], found: Iterable[virsh.Domain], owner_id: str
-) -> Differences:
-    """Compare the topology's nodes, those in Terraform's state and libvirt's domains."""
-    wanted = set(topology)
-    nodes = [(one, one.name.removeprefix(f"{prefix(env)}-")) for one in found]
-    own = [(one, node) for one, node in nodes if one.owner == owner_id]
-    return Differences(
-        foreign=sorted(node for one, node in nodes if one.owner != owner_id and node in wanted),
-        stopped=sorted(node for one, node in own if node in wanted and one.state in {"shut off", "crashed"}),
-        paused=sorted(node for one, node in own if node in wanted and one.state == "paused"),
-        unlisted=sorted(node for _, node in own if node not in wanted | in_state),
+def sort(env: str, topology: Iterable[str], found: Iterable[virsh.Domain], owner_id: str) -> Nodes:
+    """Tell how the topology's nodes stand, from libvirt's domains and the owner's id."""
+    domains = {one.name.removeprefix(f"{prefix(env)}-"): one for one in found}
+    wanted = sorted(topology)
+    own = {
+        name: domains[name].state for name in wanted if name in domains and domains[name].owner == owner_id
+    }
+    return Nodes(
+        missing=[name for name in wanted if name not in domains],
+        foreign=[name for name in wanted if name in domains and name not in own],
+        stopped=[name for name, state in own.items() if state in {"shut off", "crashed"}],
+        paused=[name for name, state in own.items() if state == "paused"],
     )
 
 
@@ -64,23 +64,6 @@ def require_daemon() -> None:
     if not virsh.running():
         message = "libvirt's daemon does not answer; `make bootstrap` installs and starts it"
         raise MillraceError(message)
-
-
-def taken(env: str, networks: Iterable[str], pools: Iterable[str], *, known: bool) -> list[str]:
-    """Return what libvirt has under the environment's names that this state did not make, a line each."""
-    if known:
-        return []
-    name = prefix(env)
-    lines = []
-    if name in networks:
-        lines.append(
-            f"libvirt has a network {name} already; `virsh net-destroy` and `net-undefine` remove it"
-        )
-    if name in pools:
-        lines.append(
-            f"libvirt has a storage pool {name} already; `virsh pool-destroy` and `pool-undefine` remove it"
-        )
-    return lines
 
 
 def existing_data(resources: Iterable[dict[str, Any]]) -> dict[str, int]:
@@ -120,38 +103,38 @@ def apply(topology: Topology, state: Path) -> bool:
     """Make the nodes as the topology says; tell whether anything changed."""
     env = topology.environment
     tool = terraform.for_environment(env, topology.provider)
-    known = bool(tool.nodes())
-    if wrong := taken(env, virsh.networks(), virsh.pools(), known=known):
-        raise MillraceError("\n".join(wrong))
-    tool.set_variables(variables(topology, state, tool))
     tool.init()
-    changed = reconcile(topology, tool, state)
+    note = tool.home / "before-apply.json"
+    changed = reconcile(topology, tool, note)
+    tool.set_variables(variables(topology, state, tool))
     planned = tool.plan()
     if planned is not None:
         for address, action in planned.items():
             say(f"  {action:<8} {address}")
+        leftovers.remember(note, leftovers.in_libvirt(prefix(env)))
         tool.apply()
         changed = True
+    note.unlink(missing_ok=True)
     return changed
 
 
-def reconcile(topology: Topology, tool: terraform.Terraform, state: Path) -> bool:
-    """Put right what Terraform cannot see; tell whether anything had to be."""
-    env = topology.environment
-    found = compare(
-        env, topology.nodes, tool.nodes(), virsh.domains(f"{prefix(env)}-"), owner.make_owner_id(state)
-    )
-    if found.foreign:
-        raise MillraceError(refusal(env, found.foreign, state))
-    for node in found.paused:
-        say(f"resuming {node}")
-        virsh.virsh("resume", domain(env, node))
-    for node in found.stopped:
-        say(f"starting {node}")
-        virsh.virsh("start", domain(env, node))
-    if found.unlisted:
-        say(f"not in the topology and left alone (`make destroy` removes them): {', '.join(found.unlisted)}")
-    return bool(found.paused or found.stopped)
+def reconcile(topology: Topology, tool: terraform.Terraform, note: Path) -> bool:
+    """Put right what Terraform cannot see; tell whether anything had to be.
+
+    What is shut off, it starts itself. Raises MillraceError where something of our names is not ours.
+    """
+    name = prefix(topology.environment)
+    known = leftovers.in_state(tool.resources())
+    found = leftovers.in_libvirt(name)
+    unfinished = leftovers.unfinished(note, found, known)
+    if refused := leftovers.refusals(found.without(known, unfinished), name):
+        raise MillraceError("\n".join(refused))
+    leftovers.remove(unfinished, name)
+    paused = [one.name for one in virsh.domains(f"{name}-") if one.state == "paused"]
+    for one in paused:
+        say(f"resuming {one}")
+        virsh.virsh("resume", one)
+    return bool(paused) or unfinished != leftovers.Things()
 
 
 def refusal(env: str, foreign: list[str], state: Path) -> str:
@@ -167,12 +150,11 @@ def refusal(env: str, foreign: list[str], state: Path) -> str:
 def start(topology: Topology, state: Path) -> None:
     """Start the nodes that exist."""
     env = topology.environment
-    all_of_them = virsh.domains(f"{prefix(env)}-")
-    missing = {domain(env, node) for node in topology.nodes} - {one.name for one in all_of_them}
-    if missing:
-        message = f"{', '.join(sorted(missing))} do not exist; `make up` makes them"
+    found = sort(env, topology.nodes, virsh.domains(f"{prefix(env)}-"), owner.owner_id(state))
+    if found.missing:
+        names = ", ".join(domain(env, node) for node in found.missing)
+        message = f"{names} do not exist; `make up` makes them"
         raise MillraceError(message)
-    found = compare(env, topology.nodes, set(), all_of_them, owner.owner_id(state))
     if found.foreign:
         raise MillraceError(refusal(env, found.foreign, state))
     for node in (*found.paused, *found.stopped):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -41,8 +42,24 @@ def running() -> bool:
 
 
 def kvm() -> bool:
-    """Tell whether this machine has hardware virtualisation that the daemon may use."""
-    return Path("/dev/kvm").exists()
+    """Tell whether this machine has hardware virtualisation: libvirt's own check, which also looks at the processor.
+
+    A machine may have a /dev/kvm that makes virtual machines in which no kernel boots (seen).
+    """
+    said = subprocess.run(
+        ["virt-host-validate", "qemu"],  # noqa: S607 - wherever it is
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    return hardware_virtualisation(said.stdout)
+
+
+def hardware_virtualisation(said: str) -> bool:
+    """Read what `virt-host-validate qemu` printed: every line about the processor and KVM must say PASS."""
+    checks = re.findall(r"QEMU: (?:Checking )?.*(?:hardware virtualization|/dev/kvm).*: *(\w+)", said)
+    return bool(checks) and all(result == "PASS" for result in checks)
 
 
 def domains(prefix: str) -> list[Domain]:
@@ -70,3 +87,30 @@ def networks() -> Mapping[str, str]:
 def pools() -> list[str]:
     """Return the names of libvirt's storage pools."""
     return virsh("pool-list", "--all", "--name").split()
+
+
+def volumes(pool: str) -> list[str]:
+    """Return the names of a pool's volumes, as its directory has them now."""
+    virsh("pool-refresh", pool)
+    return [line.split()[0] for line in virsh("vol-list", pool).splitlines() if line.split()]
+
+
+def remove_domain(name: str) -> None:
+    """Switch a virtual machine off and forget it; its volumes stay."""
+    if virsh("domstate", name).strip() != "shut off":
+        virsh("destroy", name)
+    virsh("undefine", name)
+
+
+def remove_pool(name: str) -> None:
+    """Forget a storage pool; the files in its directory stay."""
+    if name in virsh("pool-list", "--name").split():
+        virsh("pool-destroy", name)
+    virsh("pool-undefine", name)
+
+
+def remove_network(name: str) -> None:
+    """Take a network down and forget it."""
+    if name in virsh("net-list", "--name").split():
+        virsh("net-destroy", name)
+    virsh("net-undefine", name)
