@@ -68,7 +68,7 @@ def test_a_broken_file_is_one_line(clone: Path, file: str, content: bytes, said:
     [
         ("from: []", "from: [nobody]"),
         ("health: {type: http", "health: {type: htp"),
-        ("group: spark_drivers", "group: spark_driver"),
+        ("type: unit}", "type: unit, port: ui}"),
     ],
 )
 def test_what_is_wrong_with_a_service_names_its_file(clone: Path, before: str, after: str) -> None:
