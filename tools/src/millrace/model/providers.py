@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 PROVIDERS = ("lab", "libvirt", "openstack")
-IMPLEMENTED = ("lab",)
+IMPLEMENTED = PROVIDERS
 # Their machines are elsewhere: the operator does not come through the network's gateway.
 CLOUDS = ("openstack",)
 # These make a bridge on this machine.
