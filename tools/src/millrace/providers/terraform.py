@@ -16,6 +16,7 @@ from millrace.paths import repo_root, state_dir
 from millrace.providers import mirror
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MINIMUM = (1, 5, 0)
@@ -90,6 +91,7 @@ class Terraform:
 
     def init(self) -> None:
         """Prepare the data directory for the modules of this clone, and the root's provider."""
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._init("-reconfigure", f"-backend-config=path={self.home / 'terraform.tfstate'}")
 
     def obtain_provider(self) -> None:
@@ -137,10 +139,23 @@ class Terraform:
         """Apply the plan, showing one line for each finished resource and everything where it fails."""
         self._watched(["apply", "-no-color", "-parallelism=4", str(self.home / "plan")])
 
-    def destroy(self) -> None:
-        """Destroy all nodes that the state knows."""
-        variables = f"-var-file={self.home / 'variables.tfvars.json'}"
-        self._watched(["destroy", "-no-color", "-auto-approve", "-parallelism=4", variables])
+    def resources(self) -> list[dict[str, Any]]:
+        """Return the state's resources, those of modules too, as `terraform show -json` has them."""
+        if not (self.home / "terraform.tfstate").exists():
+            return []
+        return list(
+            resources_of(json.loads(self.call("show", "-json")).get("values", {}).get("root_module", {}))
+        )
+
+    def outputs(self) -> dict[str, Any]:
+        """Return the values of the state's outputs."""
+        return {name: output["value"] for name, output in json.loads(self.call("output", "-json")).items()}
+
+    def destroy(self, *targets: str) -> None:
+        """Destroy all that the state knows, or the targets and what depends on them."""
+        words = ["destroy", "-no-color", "-auto-approve", "-parallelism=4"]
+        words += [f"-target={target}" for target in targets]
+        self._watched([*words, f"-var-file={self.home / 'variables.tfvars.json'}"])
 
     def _watched(self, words: list[str]) -> None:
         command = [self.binary, f"-chdir={self.config}", *words]
@@ -156,7 +171,7 @@ class Terraform:
             for line in process.stdout or ():
                 lines.append(line)
                 done = re.match(
-                    r'module\.node\["(.+?)"\]\.terraform_data\.(\w+): (\w+) complete after (\S+)', line
+                    r'module\.node\["(.+?)"\]\.\w+\.(\w+)(?:\[.+?\])?: (\w+) complete after (\S+)', line
                 )
                 if done:
                     say(f"  {done[1]}: {done[2]} {done[3].lower()} complete ({done[4]})")
@@ -167,6 +182,15 @@ class Terraform:
 def nodes_in_state(text: str) -> set[str]:
     """Parse the output of ``terraform state list`` into names of nodes."""
     return set(re.findall(r'^module\.node\["(.+?)"\]', text, flags=re.MULTILINE))
+
+
+def resources_of(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the resources that a module of `terraform show -json` manages, and those of its modules."""
+    for resource in module.get("resources", []):
+        if resource["mode"] == "managed":
+            yield resource
+    for child in module.get("child_modules", []):
+        yield from resources_of(child)
 
 
 def changes(plan: dict[str, Any]) -> dict[str, str]:

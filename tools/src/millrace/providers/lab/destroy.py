@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from millrace.console import say
 from millrace.providers import terraform
 from millrace.providers.lab import daemon, incus
-from millrace.providers.lab.nodes import bridge_of, owner_id
+from millrace.providers.lab.nodes import bridge_of
+from millrace.providers.owner import owner_id
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from millrace.console import CommandError, MillraceError, flag, say
 from millrace.paths import repo_root
 from millrace.providers import terraform
 from millrace.providers.lab import daemon, image, incus
+from millrace.providers.owner import make_owner_id, owner_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,20 +65,6 @@ def require_daemon() -> None:
     if not incus.running():
         msg = "no Incus daemon answers; `make bootstrap` installs and starts it"
         raise MillraceError(msg)
-
-
-def owner_id(state: Path) -> str:
-    """Return the id that marks this state directory's nodes; empty before there are any (`make_owner_id`)."""
-    path = state / "owner-id"
-    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
-
-
-def make_owner_id(state: Path) -> str:
-    """Return the same id; made once, and the state directory with it."""
-    if not owner_id(state):
-        state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (state / "owner-id").write_text(f"{uuid.uuid4()}\n", encoding="utf-8")
-    return owner_id(state)
 
 
 def bridge_of(topology: Topology) -> daemon.Bridge:
