@@ -18,7 +18,7 @@ from millrace.model.validation import Environment, named_environment
 from millrace.verbs import everyday
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 LAB = named_environment("lab")
 OPTIONS = {"--room": "ROOM", "--from": "FROM"}
@@ -120,6 +120,29 @@ def test_without_a_topic_the_declared_ones_are_listed_and_any_can_be_named(
             verb([])
         verb(["__consumer_offsets"])
     assert ["--topic __consumer_offsets" in command[-1] for command in became] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("verb", "group"),
+    [
+        (everyday.psql_main, "timescaledb"),
+        (everyday.consume_main, "kafka"),
+        (everyday.produce_main, "kafka"),
+    ],
+)
+def test_what_is_not_placed_cannot_be_asked(
+    verb: Callable[[list[str]], None],
+    group: str,
+    became: list[Sequence[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nodes = {name: node for name, node in LAB.topology.nodes.items() if group not in node.groups}
+    made = replace(LAB, topology=replace(LAB.topology, nodes=nodes))
+    monkeypatch.setattr(everyday, "current_environment", lambda: made)
+    monkeypatch.setenv("ENV", "lab")
+    with pytest.raises(MillraceError, match=rf"^lab has no node in the group '{group}'$"):
+        verb(["sensors.measurements"])
+    assert became == []
 
 
 def test_restart_calls_a_play_that_exists(

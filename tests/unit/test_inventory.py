@@ -63,8 +63,9 @@ def test_hosts_groups_and_variables(env: str, state: Path) -> None:
     secrets.ensure(env)
     found = listing(ROOT / "inventories" / env)
     hosts = found["_meta"]["hostvars"]
-    assert hosts.keys() == hosts["kafka-1"]["millrace_nodes"].keys()
-    for name, node in hosts["kafka-1"]["millrace_nodes"].items():
+    some = next(iter(hosts.values()))
+    assert hosts.keys() == some["millrace_nodes"].keys()
+    for name, node in some["millrace_nodes"].items():
         own = hosts[name]
         assert node["fqdn"] == f"{name}.{own['millrace_domain']}"
         assert own["ansible_host"] == own["millrace_address"] == node["address"]
@@ -76,47 +77,16 @@ def test_hosts_groups_and_variables(env: str, state: Path) -> None:
         assert own["millrace_cores"] > 0
         assert own["millrace_operator_sources"]
         assert all(name in found[group]["hosts"] for group in node["groups"])
-    kafka = hosts["kafka-1"]
-    assert kafka["millrace_services"]["kafka"]["ports"]["client"]["port"] == 9092
-    assert kafka["millrace_versions"]["maven"]["kafka"]
+    assert some["millrace_services"]["kafka"]["ports"]["client"]["port"] == 9092
+    assert some["millrace_versions"]["maven"]["kafka"]
     vault = secrets.read_vault(state / env / "vault.yml", state / "vault-password")
-    assert kafka["millrace_secrets"] == vault
+    assert some["millrace_secrets"] == vault
 
 
 def test_without_a_vault_there_are_no_secrets_and_the_file_works_as_the_folder_does(state: Path) -> None:
     found = listing(ROOT / "inventories" / "lab" / "topology.yml")
     assert found["_meta"]["hostvars"]["kafka-1"]["millrace_secrets"] == {}
     assert not state.exists()
-
-
-def cloud(tmp_path: Path) -> Path:
-    """Make an environment whose addresses are assigned, with the lab's nodes; return its folder."""
-    folder = tmp_path / "inventories" / "cloud"
-    folder.mkdir(parents=True)
-    kept = []
-    for line in (ROOT / "inventories" / "lab" / "topology.yml").read_text().splitlines():
-        if line.startswith(("network", "  cidr", "  gateway", "  bridge")):
-            continue
-        before, comma, rest = line.partition(" address: ")
-        kept.append(f"{before} {rest.partition(', ')[2]}" if comma else line)
-    text = "\n".join(kept).replace("environment: lab", "environment: cloud")
-    (folder / "topology.yml").write_text(
-        text.replace("provider: lab", "provider: openstack\noperator_sources: [192.0.2.0/24]")
-    )
-    return folder
-
-
-def test_assigned_addresses_come_from_provisioning(tmp_path: Path, state: Path) -> None:
-    folder = cloud(tmp_path)
-    done = run(folder, "--list")
-    assert done.returncode != 0
-    assert "nodes.kafka-1.address: not assigned yet; run make provision ENV=cloud" in done.stderr
-    nodes = list(listing(ROOT / "inventories" / "lab")["_meta"]["hostvars"])
-    (state / "cloud").mkdir(parents=True)
-    assigned = {name: f"192.0.2.{number}" for number, name in enumerate(nodes, start=1)}
-    (state / "cloud" / "addresses.json").write_text(json.dumps(assigned))
-    hosts = listing(folder)["_meta"]["hostvars"]
-    assert {name: own["ansible_host"] for name, own in hosts.items()} == assigned
 
 
 def test_a_faulty_topology_stops_ansible_with_every_problem(tmp_path: Path) -> None:

@@ -47,7 +47,6 @@ PROJECT = "services/sensors/job/pyproject.toml"
         (TOPOLOGY, b"a: 2026-13-01", f"{TOPOLOGY}: not valid YAML: month must be in 1..12"),
         (TOPOLOGY, b"a: &a {x: 1}\nb: {<<: *a}", f"{TOPOLOGY}:2: << is not read here; write the keys out"),
         (TOPOLOGY, b"a: !vault x", f"{TOPOLOGY}:1: the tag !vault is not read here; secrets stand in"),
-        (TOPOLOGY, b"provider: openstack", "provider: openstack is not implemented yet; use lab"),
         (APPLICATION, b"", f"{APPLICATION}: is empty"),
         (APPLICATION, b"a: \0", f"{APPLICATION}: not valid YAML: unacceptable character #x0000"),
         (PROJECT, b"", f"{PROJECT}: project.name: is missing; the file needs a table [project]"),
@@ -68,7 +67,7 @@ def test_a_broken_file_is_one_line(clone: Path, file: str, content: bytes, said:
     [
         ("from: []", "from: [nobody]"),
         ("health: {type: http", "health: {type: htp"),
-        ("group: spark_drivers", "group: spark_driver"),
+        ("type: unit}", "type: unit, port: ui}"),
     ],
 )
 def test_what_is_wrong_with_a_service_names_its_file(clone: Path, before: str, after: str) -> None:

@@ -85,6 +85,42 @@ def test_an_application_without_a_service_here_is_left_out() -> None:
 
 
 @pytest.mark.usefixtures("rows")
+def test_without_a_database_there_is_no_section_and_nothing_to_wait_for() -> None:
+    nodes = {"kafka-1": LAB.topology.nodes["kafka-1"]}
+    services = {"kafka": LAB.catalogue.services["kafka"]}
+    # Of an application whose services need no database.
+    generator = replace(
+        LAB.catalogue, services=services | {"sensors-generator": LAB.catalogue.services["kafka"]}
+    )
+    seen = status.collect(replace(LAB, topology=replace(LAB.topology, nodes=nodes), catalogue=generator))
+    assert seen.sections == {}
+    assert seen.healthy
+    assert seen.flowing
+
+
+@pytest.mark.parametrize(
+    ("left_out", "whole"), [((), True), (("sensors-generator",), False), (("sensors-replay",), True)]
+)
+def test_an_application_of_which_a_part_is_missing_has_nothing_that_flows(
+    rows: dict[str, list[dict[str, Any]]], left_out: tuple[str, ...], *, whole: bool
+) -> None:
+    rows["sensors"][0]["per_second"] = 0
+    running = {name: one for name, one in LAB.catalogue.services.items() if name not in left_out}
+    seen = status.collect(replace(LAB, catalogue=replace(LAB.catalogue, services=running)))
+    assert seen.flowing is not whole
+
+
+@pytest.mark.usefixtures("rows")
+def test_without_hdfs_what_needs_it_is_not_missed() -> None:
+    hdfs = {"hdfs-namenode", "hdfs-datanode"}
+    gone = hdfs | {"sensors-lake", "sensors-profile"}
+    running = {name: one for name, one in LAB.catalogue.services.items() if name not in gone}
+    assert replace(LAB, catalogue=replace(LAB.catalogue, services=running)).whole(SENSORS)
+    running = {name: one for name, one in LAB.catalogue.services.items() if name not in gone - hdfs}
+    assert not replace(LAB, catalogue=replace(LAB.catalogue, services=running)).whole(SENSORS)
+
+
+@pytest.mark.usefixtures("rows")
 def test_a_silent_service_is_told_and_one_without_nodes_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     metrics = (
         MetricFigure("sensors-generator", "sent", "sent", ""),

@@ -21,17 +21,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# Where nodes need no addresses.
-CLOUD = {"provider": "openstack", "domain": "x.internal", "operator_sources": ["192.0.2.0/24"]}
+REST = {
+    "provider": "lab",
+    "domain": "x.internal",
+    "network": {"cidr": "192.0.2.0/24", "gateway": "192.0.2.1", "bridge": "bridge9"},
+}
 
 
 def topology(**groups: list[str]) -> Topology:
     """Make a topology of nodes, each a keyword (underscore for hyphen) with its groups."""
     nodes = {
-        name.replace("_", "-"): {"groups": of, "cores": 1, "memory": 512, "disk": 4}
-        for name, of in groups.items()
+        name.replace("_", "-"): {
+            "groups": of,
+            "address": f"192.0.2.{number}",
+            "cores": 1,
+            "memory": 512,
+            "disk": 4,
+        }
+        for number, (name, of) in enumerate(groups.items(), start=2)
     }
-    return parse_topology({**CLOUD, "environment": "x", "nodes": nodes})
+    return parse_topology({**REST, "environment": "x", "nodes": nodes})
 
 
 def service(group: str, number: int, protocol: str = "tcp") -> dict[str, Any]:
@@ -52,16 +61,36 @@ def test_what_fits_has_no_problem() -> None:
 def test_an_unknown_group_is_told_with_the_known_ones() -> None:
     found = problems(topology(n_1=["kafka", "kafak"]), kafka=service("kafka", 1))
     assert found == [
-        "nodes.n-1.groups: unknown group 'kafak' (the nearest is 'kafka'); known from the catalogue: kafka"
+        (
+            "nodes.n-1.groups: unknown group 'kafak' (the nearest is 'kafka'); known from the catalogue:"
+            " bastion, kafka"
+        )
     ]
 
 
-def test_a_service_without_a_node() -> None:
-    found = problems(topology(n_1=["kafka"]), kafka=service("kafka", 1), relay=service("kafak", 2))
-    assert found == [
+def test_a_jump_host_needs_no_service() -> None:
+    assert problems(topology(n_1=["kafka"], n_2=["bastion"]), kafka=service("kafka", 1)) == []
+
+
+def test_what_is_placed_is_refused_without_what_it_needs() -> None:
+    services = {
+        "job": service("drivers", 1) | {"needs": ["kafka", "db"]},
+        "relay": service("drivers", 2) | {"needs": ["kafka"]},
+        "kafka": service("kafka", 3),
+        "db": service("db", 4),
+    }
+    assert problems(topology(n_1=["db"]), **services) == []
+    assert problems(topology(n_1=["db", "kafka", "drivers"]), **services) == []
+    assert problems(topology(n_1=["db"], n_2=["drivers"], n_3=["drivers"]), **services) == [
         (
-            "services.relay.group: no node is in 'kafak'; add a node to the topology, or take one of its"
-            " groups (the nearest is 'kafka'): kafka"
+            "nodes: job, relay (group 'drivers': n-2, n-3) need kafka, but no node is in 'kafka'; put one in,"
+            " or take 'drivers' away"
+        )
+    ]
+    assert problems(topology(n_1=["kafka"], n_2=["drivers"]), **services) == [
+        (
+            "nodes: job (group 'drivers': n-2) needs db, but no node is in 'db'; put one in,"
+            " or take 'drivers' away"
         )
     ]
 
@@ -78,8 +107,7 @@ def test_there_is_one_of_what_has_no_standby(group: str) -> None:
 
 
 def test_a_node_is_not_called_as_a_group_that_is_empty_here() -> None:
-    optional = {**service("relays", 2), "optional": True}
-    (found,) = problems(topology(relays=["kafka"]), kafka=service("kafka", 1), relay=optional)
+    (found,) = problems(topology(relays=["kafka"]), kafka=service("kafka", 1), relay=service("relays", 2))
     assert found == "nodes.relays: is also the name of a group; give the node another name"
 
 
@@ -89,17 +117,18 @@ def write_catalogue(root: Path, text: str) -> None:
     (root / "ansible" / "secrets.yml").write_text("secrets: {}\n")
 
 
-def test_an_optional_service_is_there_once_a_node_is_in_its_group(tmp_path: Path) -> None:
-    catalogue = {"services": {"a": service("a", 1), "b": {**service("b", 2), "optional": True}}}
+def test_a_service_is_there_once_a_node_is_in_its_group(tmp_path: Path) -> None:
+    catalogue = {"services": {"a": service("a", 1), "b": service("b", 2)}}
     write_catalogue(tmp_path, yaml.safe_dump(catalogue))
-    node = {"cores": 1, "memory": 512, "disk": 4}
-    for groups in (["a"], ["a", "b"]):
+    node = {"cores": 1, "memory": 512, "disk": 4, "address": "192.0.2.2"}
+    for groups, told in ((["a"], "not placed: of the platform b"), (["a", "b"], "")):
         path = tmp_path / "-".join(groups) / "topology.yml"
         path.parent.mkdir()
-        content = {"environment": path.parent.name, "nodes": {"n-1": {"groups": groups, **node}}, **CLOUD}
+        content = {"environment": path.parent.name, "nodes": {"n-1": {"groups": groups, **node}}, **REST}
         path.write_text(yaml.safe_dump(content))
         loaded = load_environment(path, tmp_path)
         assert list(loaded.catalogue.services) == groups
+        assert loaded.absent() == told
 
 
 @pytest.mark.parametrize(("count", "told"), [(1, 0), (2, 1), (3, 0), (4, 1)])

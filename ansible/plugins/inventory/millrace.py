@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +33,6 @@ short_description: Inventory from inventories/<env>/topology.yml
 description:
   - Validates topology, catalogue, applications and what variables ask of them, then makes a host of each node
     and a group of each of the catalogue's.
-  - Addresses that a cloud assigned come from C(addresses.json) in the environment's state directory.
   - Gives every host the services, what the applications declare, the versions, the secrets (vault.yml in the
     state directory) and the variables of ansible/defaults; those of inventories/<env>/group_vars win.
 """
@@ -67,7 +65,6 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has 
             raise _refusal(path, problems)
         topology = environment.topology
         state = paths.state_dir(topology.environment)
-        topology = topology.with_addresses(_assigned(state / "addresses.json"))
         shared = {
             "ansible_user": USER,
             "ansible_ssh_common_args": f"-F {shlex.quote(str(state / 'ssh_config'))}",
@@ -87,17 +84,15 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has 
         defaults = replication.defaults(topology) | self._defaults(root / "ansible" / "defaults")
         for key, value in {**defaults, **shared}.items():
             inventory.set_variable("all", key, value)
-        for group in sorted(environment.catalogue.groups):
+        # Also those without nodes here: `groups['kafka']` is then an empty list.
+        groups = {str(service["group"]) for service in environment.services.values()} - {"all"}
+        for group in sorted(groups | environment.catalogue.groups):
             inventory.add_group(group)
         inventory.add_group(APPLICATIONS)
         self._add_hosts(topology, {program["group"] for program in environment.programs()})
 
     def _add_hosts(self, topology: Topology, deployed: set[str]) -> None:
         for node in topology.nodes.values():
-            if node.address is None:
-                command = f"make provision ENV={topology.environment}"
-                message = f"nodes.{node.name}.address: not assigned yet; run {command}"
-                raise AnsibleParserError(message)
             self.inventory.add_host(node.name)
             for group in node.groups:
                 self.inventory.add_child(group, node.name)
@@ -192,15 +187,3 @@ def _database(database: Database) -> dict[str, object]:
     }
     paths_ = {"migrations": database.migrations, "community_script": database.community_script}
     return found | {key: path for key, path in paths_.items() if path}
-
-
-def _assigned(path: Path) -> dict[str, str]:
-    """Return the addresses that provisioning wrote down (name -> address); none where it wrote none."""
-    if not path.exists():
-        return {}
-    try:
-        addresses = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        message = f"{path}: is not JSON ({error}); run make provision again"
-        raise AnsibleParserError(message) from error
-    return {str(name): str(address) for name, address in addresses.items()}

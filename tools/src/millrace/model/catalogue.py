@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 EVERY_NODE = "all"
 OPERATOR = "operator"
+# Jump hosts: a group without services of its own.
+BASTION = "bastion"
 # The port of a service that a debugger attaches to.
 DEBUG = "debug"
 _PROTOCOLS = ("tcp", "udp")
@@ -75,7 +77,9 @@ class Service:
     metrics: Metrics | None
     gateway: str | None
     optional: bool
-    """Whether an environment may have no node for it."""
+    """Whether an environment without a node for it is whole."""
+    needs: tuple[str, ...] = ()
+    """Other services without which it cannot work, on whatever nodes."""
 
     @property
     def is_daemon(self) -> bool:
@@ -99,8 +103,8 @@ class Catalogue:
 
     @property
     def groups(self) -> frozenset[str]:
-        """The groups that nodes may be in: those that some service runs on."""
-        return frozenset(service.group for service in self.services.values()) - {EVERY_NODE}
+        """The groups that nodes may be in: those that some service runs on, and that of the jump hosts."""
+        return frozenset(service.group for service in self.services.values()) - {EVERY_NODE} | {BASTION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +147,11 @@ def read_catalogue(data: object, reader: Reader) -> Catalogue:
     top = reader.fields(data, "", ["services"], ["clients"])
     listed = reader.mapping(top.get("services", {}), "services")
     services = {name: _service(reader, name, value) for name, value in listed.items()}
-    known = {service.group for service in services.values()} | {EVERY_NODE, OPERATOR}
+    known = {service.group for service in services.values()} | {BASTION, EVERY_NODE, OPERATOR}
     for service in services.values():
+        for needed in service.needs:
+            if needed not in services:
+                reader.add(f"services.{service.name}.needs", f"there is no service {needed!r}")
         for port in service.ports.values():
             for source in port.sources:
                 if source not in known:
@@ -171,7 +178,7 @@ def _clients(
 
 def _service(reader: Reader, name: str, value: object) -> Service:
     where = f"services.{name}"
-    fields = reader.fields(value, where, _KEYS, ["logs", "optional"])
+    fields = reader.fields(value, where, _KEYS, ["logs", "needs", "optional"])
     listed = reader.mapping(fields.get("ports", {}), f"{where}.ports")
     ports = {key: _port(reader, f"{where}.ports.{key}", key, item) for key, item in listed.items()}
     names = list(ports)
@@ -191,6 +198,7 @@ def _service(reader: Reader, name: str, value: object) -> Service:
         metrics=_metrics(reader, f"{where}.metrics", fields.get("metrics"), ports),
         gateway=None if fields.get("gateway") is None else reader.text(fields, "gateway", where),
         optional=reader.flag(fields, "optional", where),
+        needs=reader.texts(fields, "needs", where),
     )
 
 

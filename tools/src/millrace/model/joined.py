@@ -18,20 +18,33 @@ PLATFORM = "ansible/catalogue.yml"
 def join(platform: object, applications: Mapping[str, Application]) -> object:
     """Return the catalogue's content with the applications' services in it, as plain data.
 
-    The group of a service that uses something is added to `from` of the ports that offer it. What is wrong
-    with the platform's part is left as it is, for `read_catalogue` to tell.
+    The group of a service that uses something is added to `from` of the ports that offer it, and those that
+    offer it become what the service needs; but not HDFS, without which a service is left out, or does less.
+    What is wrong with the platform's part is left as it is, for `read_catalogue` to tell.
     """
     if not isinstance(platform, dict) or not isinstance(platform.get("services"), dict):
         return platform
     services = {name: _copy(service) for name, service in platform["services"].items()}
-    clients = platform.get("clients", {})
+    clients = platform.get("clients", {}) if isinstance(platform.get("clients", {}), dict) else {}
     for application in applications.values():
         for program in application.programs.values():
             for use in program.uses:
-                for offered in clients.get(use, []) if isinstance(clients, dict) else []:
+                for offered in clients.get(use, []):
                     _grant(services, str(offered), program.group)
-        services |= {name: service for name, service in application.services.items() if name not in services}
+        services |= {
+            name: _with_needs(service, application.programs.get(name), clients)
+            for name, service in application.services.items()
+            if name not in services
+        }
     return {**platform, "services": services}
+
+
+def _with_needs(
+    service: Mapping[str, object], program: Program | None, clients: Mapping[str, Iterable[object]]
+) -> Mapping[str, object]:
+    uses = [] if program is None else [use for use in program.uses if use != "hdfs"]
+    needs = dict.fromkeys(str(one).partition(".")[0] for use in uses for one in clients.get(use, []))
+    return {**service, "needs": list(needs)} if needs else service
 
 
 def _copy(service: object) -> object:

@@ -27,7 +27,7 @@ def lasting_nodes(topology: str) -> list[str]:
 def _nodes(section: str) -> dict[str, str]:
     """Return what is said of each node, by name: of a mapping in braces, or of one by indentation."""
     if section.lstrip().startswith("{"):
-        return dict(re.findall(rf"{_NAME}\s*:\s*\{{([^{{}}]*)\}}", section))
+        return dict(re.findall(rf"{_NAME}\s*:\s*\{{((?:[^{{}}]|\{{[^{{}}]*\}})*)\}}", section))
     found = re.search(r"^( +)\S", section, re.MULTILINE)
     if not found:
         return {}

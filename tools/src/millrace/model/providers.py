@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 PROVIDERS = ("lab", "libvirt", "openstack")
-IMPLEMENTED = ("lab", "libvirt")
-# These assign addresses; with the others the topology does.
+IMPLEMENTED = PROVIDERS
+# Their machines are elsewhere: the operator does not come through the network's gateway.
 CLOUDS = ("openstack",)
+# These make a bridge on this machine.
+BRIDGED = ("lab", "libvirt")
+# These make disks that outlive a node.
+DATA_DISKS = ("libvirt", "openstack")
 
 
 def unimplemented(provider: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
-from millrace.model.providers import CLOUDS, PROVIDERS
+from millrace.model.openstack import KEY as OPENSTACK
+from millrace.model.openstack import OpenStack, read_openstack
+from millrace.model.providers import BRIDGED, CLOUDS, DATA_DISKS, PROVIDERS
 from millrace.yamlio import Reader, load_yaml
 
 if TYPE_CHECKING:
@@ -25,13 +27,15 @@ _NOT_BRIDGES = re.compile(
 _MAX_CORES = 1024
 _MAX_MEMORY = 16 * 1024 * 1024
 _MAX_DISK = 1024 * 1024
+_DATA_DISK = re.compile(r"[a-z][a-z0-9]{0,14}")
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One machine: memory in MiB, disk in GiB; `address` is None where a cloud assigns it.
+    """One machine: memory in MiB, disks in GiB; `address` is None only where the file says it wrongly.
 
-    `disposable` says that tests may kill, freeze and cut off the node and what runs on it.
+    `disposable` says that tests may kill, freeze and cut off the node and what runs on it. `data` are disks
+    of their own by what they hold, sorted: they outlive the node.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Node:
     memory: int
     disk: int
     disposable: bool = False
+    data: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """An environment: its nodes by name, in the order of the file."""
+    """An environment: its nodes by name, in the order of the file. `openstack` is that provider's section."""
 
     environment: str
     provider: str
@@ -62,6 +67,7 @@ class Topology:
     network: Network | None
     operator_sources: tuple[str, ...]
     nodes: Mapping[str, Node]
+    openstack: OpenStack | None = None
 
     @property
     def memory(self) -> int:
@@ -82,14 +88,6 @@ class Topology:
         """Return the nodes of a group; `all` is every node."""
         return [node for node in self.nodes.values() if group == "all" or group in node.groups]
 
-    def with_addresses(self, addresses: Mapping[str, str]) -> Topology:
-        """Return the same topology with addresses filled in where the file has none."""
-        nodes = {
-            name: node if node.address else replace(node, address=addresses.get(name))
-            for name, node in self.nodes.items()
-        }
-        return replace(self, nodes=nodes)
-
 
 def load_topology(path: Path) -> Topology:
     """Read and validate a topology. Raises InvalidInputError with every problem, each naming its key."""
@@ -107,12 +105,13 @@ def parse_topology(data: object) -> Topology:
 def read_topology(data: object, reader: Reader) -> Topology:
     """Return what can be made out of a topology file's content, noting what is wrong with it."""
     top = reader.fields(
-        data, "", ["environment", "provider", "domain", "nodes"], ["network", "operator_sources"]
+        data, "", ["environment", "provider", "domain", "nodes"], ["network", "operator_sources", OPENSTACK]
     )
     provider = reader.choice(top, "provider", "", PROVIDERS)
     network = _network(reader, top["network"], provider) if "network" in top else None
-    if provider == "lab" and "network" not in top and isinstance(data, dict):
-        reader.add("network", "is missing; the provider lab needs cidr, gateway and bridge")
+    if provider in PROVIDERS and "network" not in top and isinstance(data, dict):
+        wanted = "cidr, gateway and bridge" if provider in BRIDGED else "cidr and gateway"
+        reader.add("network", f"is missing; the provider {provider} needs {wanted}")
     listed = reader.mapping(top.get("nodes", {}), "nodes")
     if "nodes" in top and not listed:
         reader.add("nodes", "must name at least one node")
@@ -121,7 +120,7 @@ def read_topology(data: object, reader: Reader) -> Topology:
     for name in sorted(nodes.keys() & {group for node in nodes.values() for group in node.groups}):
         reader.add(f"nodes.{name}", "is also the name of a group; give the node another name")
     # Nobody comes through a cloud's gateway: who may use SSH must be named before it is closed to all else.
-    if provider in CLOUDS and "operator_sources" not in top:
+    if provider in CLOUDS and top.get("operator_sources", []) == []:
         reader.add("operator_sources", f"is missing; with {provider}, name the addresses that SSH comes from")
     gateway = () if network is None or provider in CLOUDS else (str(network.gateway),)
     environment = _label(reader, top, "environment")
@@ -136,7 +135,18 @@ def read_topology(data: object, reader: Reader) -> Topology:
         network=network,
         operator_sources=_sources(reader, top) or gateway,
         nodes=nodes,
+        openstack=_openstack(reader, top, provider),
     )
+
+
+def _openstack(reader: Reader, top: Mapping[str, object], provider: str) -> OpenStack | None:
+    if OPENSTACK in top and provider == OPENSTACK:
+        return read_openstack(reader, top[OPENSTACK])
+    if OPENSTACK in top and provider in PROVIDERS:
+        reader.add(OPENSTACK, f"is for the provider openstack alone, not {provider}; take it out")
+    elif provider == OPENSTACK:
+        reader.add(OPENSTACK, "is missing; it names cloud, external_network, image and flavors")
+    return None
 
 
 def _label(reader: Reader, top: Mapping[str, object], key: str) -> str:
@@ -161,11 +171,14 @@ def _sources(reader: Reader, top: Mapping[str, object]) -> tuple[str, ...]:
     sources = reader.texts(top, "operator_sources", "")
     for source in sources:
         try:
-            IPv4Network(source)
+            prefix = IPv4Network(source).prefixlen
         except ValueError:
             reader.add(
                 "operator_sources", f"must be IPv4 addresses or networks such as 192.0.2.0/24, not {source!r}"
             )
+        else:
+            if prefix == 0:
+                reader.add("operator_sources", f"{source} is everyone; name the networks that SSH comes from")
     return sources
 
 
@@ -184,8 +197,10 @@ def _network(reader: Reader, value: object, provider: str) -> Network | None:
     if cidr is not None and gateway is not None and not _is_host(gateway, cidr):
         reader.add("network.gateway", f"must be a host's address in {cidr} (network.cidr), not {gateway}")
     bridge = reader.text(fields, "bridge", "network") or None
-    if provider == "lab" and isinstance(value, dict) and "bridge" not in fields:
-        reader.add("network.bridge", "is missing; the provider lab makes a bridge of that name")
+    if provider in BRIDGED and isinstance(value, dict) and "bridge" not in fields:
+        reader.add("network.bridge", f"is missing; the provider {provider} makes a bridge of that name")
+    if provider in CLOUDS and "bridge" in fields:
+        reader.add("network.bridge", f"is for bridges of this machine; {provider} makes none, so take it out")
     if bridge and _NOT_BRIDGES.fullmatch(bridge):
         reader.add(
             "network.bridge", f"{bridge!r} is a name for other interfaces; choose one such as millrace0"
@@ -224,9 +239,8 @@ def _node(reader: Reader, name: str, value: object, provider: str) -> Node:
         )
     if name in _NOT_NODES:
         reader.add(where, f"{name!r} has another meaning; give the node another name, such as {name}-1")
-    required = ["groups", "cores", "memory", "disk"]
-    given, free = ([], ["address"]) if provider in CLOUDS else (["address"], [])
-    fields = reader.fields(value, where, [*required, *given], [*free, "disposable"])
+    required = ["groups", "address", "cores", "memory", "disk"]
+    fields = reader.fields(value, where, required, ["data", "disposable"])
     groups = reader.texts(fields, "groups", where)
     if fields.get("groups") == []:
         reader.add(f"{where}.groups", "must name at least one group")
@@ -239,7 +253,24 @@ def _node(reader: Reader, name: str, value: object, provider: str) -> Node:
         memory=reader.integer(fields, "memory", where, 128, _MAX_MEMORY),
         disk=reader.integer(fields, "disk", where, 1, _MAX_DISK),
         disposable=reader.flag(fields, "disposable", where),
+        data=_data(reader, fields, where, provider),
     )
+
+
+def _data(reader: Reader, fields: Mapping[str, object], where: str, provider: str) -> dict[str, int]:
+    if "data" not in fields:
+        return {}
+    listed = reader.mapping(fields["data"], f"{where}.data")
+    if provider in PROVIDERS and provider not in DATA_DISKS:
+        made = " and ".join(DATA_DISKS)
+        reader.add(f"{where}.data", f"the provider {provider} makes no data disks; {made} do")
+    for name in listed:
+        if not _DATA_DISK.fullmatch(name):
+            reader.add(
+                f"{where}.data",
+                f"a data disk's name must be at most 15 lower-case letters and digits, not {name!r}",
+            )
+    return {name: reader.integer(listed, name, f"{where}.data", 1, _MAX_DISK) for name in sorted(listed)}
 
 
 def _check_addresses(reader: Reader, nodes: Mapping[str, Node], network: Network | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,9 @@ from millrace.model.commands import targets
 from millrace.model.joined import collisions, join
 from millrace.model.lasting import refusal
 from millrace.model.neighbours import Place, conflicts
+from millrace.model.openstack import DEFAULT as DEFAULT_FLAVOR
 from millrace.model.outline import outline
+from millrace.model.placement import absent, port_collisions, unmet
 from millrace.model.providers import CLOUDS, unimplemented
 from millrace.model.secrets import platform_kinds
 from millrace.model.topology import Topology, read_topology
@@ -24,7 +25,7 @@ from millrace.model.variables import CONTROLLERS, setting_problems
 from millrace.yamlio import InvalidInputError, Reader, load_yaml, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from millrace.model.programs import Program
 
@@ -58,6 +59,28 @@ class Environment:
     def programs(self) -> list[dict[str, Any]]:
         """Return what is deployed of the applications' services, as plain data, in the order of the files."""
         return [application.plain(program) for application, program in self.running()]
+
+    def whole(self, application: Application) -> bool:
+        """Tell whether every service of an application is there, but for what it can do without."""
+        without_hdfs = not set(self.catalogue.clients.get("hdfs", ())) <= self.catalogue.services.keys()
+        return all(
+            name in self.catalogue.services
+            or bool(service.get("optional"))
+            or (without_hdfs and application.programs[name].needs_hdfs)
+            for name, service in application.services.items()
+        )
+
+    def absent(self) -> str:
+        """Return one line that tells which services are not here; empty where none is missing."""
+        owners = {name: app.name for app in self.applications.values() for name in app.services}
+        missing = {
+            name: str(service["group"])
+            for name, service in self.services.items()
+            if not service.get("optional") and name not in self.catalogue.services
+        }
+        return absent(
+            missing, owners, {group for node in self.topology.nodes.values() for group in node.groups}
+        )
 
 
 def load_environment(topology_path: Path, root: Path | None = None) -> Environment:
@@ -117,7 +140,7 @@ def _placed(problems: Iterable[str], env: str, applications: Mapping[str, Applic
     placed = []
     for problem in problems:
         first, _, rest = problem.partition(":")[0].partition(".")
-        place = _topology_file(env) if first in {"nodes", "network"} else CATALOGUE
+        place = _topology_file(env) if first in {"nodes", "network", "openstack"} else CATALOGUE
         if first == "services" and (owner := owners.get(rest.partition(".")[0])):
             place = f"services/{owner}/application.yml"
         placed.append(f"{place}: {problem}")
@@ -150,12 +173,12 @@ def check_together(topology: Topology, catalogue: Catalogue) -> list[str]:
         ]
         if node.name in catalogue.groups - used:
             problems.append(f"nodes.{node.name}: is also the name of a group; give the node another name")
+    problems += unmet(topology, catalogue)
+    flavors = topology.openstack.flavors if topology.openstack else {}
     problems += [
-        f"services.{service.name}.group: no node is in {service.group!r}; add a node to the topology, or take"
-        f" one of its groups{nearest(service.group, used)}: {', '.join(sorted(used))}"
-        for service in catalogue.services.values()
-        # Without any node, that alone is told.
-        if topology.nodes and not service.optional and not topology.members(service.group)
+        f"openstack.flavors.{group}: there is no such group{nearest(group, catalogue.groups)}; known: {known}"
+        for group in flavors
+        if group not in {*catalogue.groups, DEFAULT_FLAVOR}
     ]
     for group in SINGLE:
         if len(several := [node.name for node in topology.members(group)]) > 1:
@@ -169,26 +192,7 @@ def check_together(topology: Topology, catalogue: Catalogue) -> list[str]:
             f"nodes: {controllers} nodes are in the group {CONTROLLERS!r}; Kafka's controllers need"
             f" an odd number, so {controllers - 1} or {controllers + 1}"
         )
-    return problems + list(_port_collisions(topology, catalogue))
-
-
-def _port_collisions(topology: Topology, catalogue: Catalogue) -> Iterator[str]:
-    services = list(catalogue.services.values())
-    for index, one in enumerate(services):
-        for other in services[index + 1 :]:
-            shared = (
-                node.name
-                for node in topology.nodes.values()
-                if one.runs_on(node.groups) and other.runs_on(node.groups)
-            )
-            # One node is enough to tell: the ports are the same on all of them.
-            for node in itertools.islice(shared, 1):
-                for port, taken in itertools.product(other.ports.values(), one.ports.values()):
-                    if port.overlaps(taken):
-                        yield (
-                            f"services.{other.name}.ports.{port.name}: {port} is already taken by"
-                            f" {one.name}.{taken.name} on the node {node}; choose a free port"
-                        )
+    return problems + list(port_collisions(topology, catalogue))
 
 
 def check_memory(topology: Topology, available: int) -> list[str]:
@@ -252,7 +256,8 @@ def problems_of(env: str) -> list[str]:
         problems += _placed(neighbour_problems(topology, inventories), env, {})
     except InvalidInputError as error:
         return list(error.problems)
-    if topology.provider not in CLOUDS:
+    # The machine that runs virtual machines may be another one: there, the bootstrap counts.
+    if topology.provider == "lab":
         problems += _placed(check_memory(topology, machine_memory()), env, {})
     return problems
 
@@ -286,4 +291,6 @@ def main(argv: list[str] | None = None) -> int:
     status = validate(env, disposable=args.disposable)
     if status == 0:
         sys.stdout.write(f"topology and catalogue of {env}: valid\n")
+        if told := named_environment(env).absent():
+            sys.stdout.write(f"{told}\n")
     return status

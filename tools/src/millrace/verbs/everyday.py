@@ -64,7 +64,7 @@ def psql_main(_argv: list[str]) -> NoReturn:
     known = [name for application in loaded.applications.values() for name in application.databases]
     name = os.environ.get("DATABASE", "") or (known[0] if len(known) == 1 else "")
     database = choose("DATABASE", name, known)
-    node = loaded.topology.members("timescaledb")[0].name
+    node = _first(loaded, "timescaledb")
     remote.become(remote.ssh_argv(node, [*sql.PSQL, database], tty=sys.stdin.isatty()))
 
 
@@ -125,6 +125,14 @@ def _argument(argv: Sequence[str]) -> str:
     return argv[0] if argv else ""
 
 
+def _first(loaded: Environment, group: str) -> str:
+    """Return a node of a group; raise MillraceError where the environment has none."""
+    for node in loaded.topology.members(group):
+        return node.name
+    message = f"{environment()} has no node in the group {group!r}"
+    raise MillraceError(message)
+
+
 def _topic(loaded: Environment, argv: Sequence[str]) -> str:
     """Return the topic that was named: any will do, but without one those that are declared are listed."""
     declared = [topic.name for one in loaded.applications.values() for topic in one.topics]
@@ -132,5 +140,5 @@ def _topic(loaded: Environment, argv: Sequence[str]) -> str:
 
 
 def _kafka(loaded: Environment, tool: str, options: Sequence[str]) -> NoReturn:
-    node = loaded.topology.members("kafka")[0].name
+    node = _first(loaded, "kafka")
     remote.become(remote.ssh_argv(node, ["sudo", KAFKA_CLI, tool, *options]))

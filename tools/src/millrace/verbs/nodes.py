@@ -20,9 +20,8 @@ def provision(topology: Topology) -> bool:
     state = state_dir(topology.environment)
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     changed = provider.apply()
-    reached = topology.with_addresses(provider.addresses())
-    changed = ssh.record(reached, state, provider.host_keys()) or changed
-    ssh.wait_reachable(reached, state)
+    changed = ssh.record(topology, state, provider.host_keys()) or changed
+    ssh.wait_reachable(topology, state)
     return changed
 
 

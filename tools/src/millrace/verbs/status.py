@@ -29,17 +29,19 @@ class Section:
     """What an application's status page says now.
 
     ``figures`` is the row of its query, None where the database did not answer; ``metrics`` maps the label of
-    each metric to its sum over the service's nodes, None where one of them did not answer.
+    each metric to its sum over the service's nodes, None where one of them did not answer. ``whole`` tells
+    whether all its services are there, so that something can flow.
     """
 
     page: StatusPage
     figures: Mapping[str, Any] | None
     metrics: Mapping[str, float | None]
+    whole: bool = True
 
     @property
     def flowing(self) -> bool:
         """Tell whether the column to wait for is above 0; a page that names none has nothing to wait for."""
-        if not self.page.flowing:
+        if not self.page.flowing or not self.whole:
             return True
         return self.figures is not None and float(self.figures[self.page.flowing] or 0) > 0
 
@@ -91,14 +93,24 @@ def collect(environment: Environment) -> Status:
         nodes={name: answer is not None for name, answer in answers.items()},
         units=units,
         sections={
-            name: Section(page, _figures(environment, name, page), _metrics(environment, page))
+            name: Section(
+                page,
+                _figures(environment, name, page),
+                _metrics(environment, page),
+                whole=environment.whole(environment.applications[name]),
+            )
             for name, page in pages(environment).items()
         },
     )
 
 
 def pages(environment: Environment) -> dict[str, StatusPage]:
-    """Return the status pages by application, of those that have one and a service in this environment."""
+    """Return the status pages by application, of those that have one and a service in this environment.
+
+    None where the environment has no database for them to ask.
+    """
+    if not environment.topology.members("timescaledb"):
+        return {}
     return {
         name: application.status
         for name, application in environment.applications.items()
