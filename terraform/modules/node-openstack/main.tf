@@ -20,10 +20,21 @@ resource "openstack_compute_instance_v2" "this" {
   flavor_name  = var.flavor
   key_pair     = var.key_pair
   config_drive = true
-  user_data = templatefile("${path.module}/../cloud-init/user-data.yml.tftpl", {
-    host_name      = var.host_name
-    ssh_public_key = var.ssh_public_key
-  })
+  power_state  = var.running ? "active" : "shutoff"
+  # A host key from the operator's machine, so that the first contact trusts nobody (ADR 13).
+  user_data = join("", [
+    templatefile("${path.module}/../cloud-init/user-data.yml.tftpl", {
+      host_name      = var.host_name
+      ssh_public_key = var.ssh_public_key
+    }),
+    yamlencode({
+      ssh_deletekeys = true
+      ssh_keys = {
+        ed25519_private = var.host_key.private
+        ed25519_public  = var.host_key.public
+      }
+    }),
+  ])
   tags = var.tags
 
   # The root disk is a volume of the size that the topology says, whatever the flavour has, and goes with the server.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from millrace.console import MillraceError
 from millrace.model.providers import IMPLEMENTED, PROVIDERS, unimplemented
 from millrace.providers.lab import needs as lab
+from millrace.providers.openstack import needs as openstack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
     from millrace.model.outline import Outline
     from millrace.providers.interface import Preparation
 
-PREPARATIONS: Mapping[str, Callable[[Outline], Preparation]] = {"lab": lab.preparation}
+PREPARATIONS: Mapping[str, Callable[[Outline], Preparation]] = {
+    "lab": lab.preparation,
+    "openstack": openstack.preparation,
+}
 
 
 def preparation_for(outline: Outline) -> Preparation:

@@ -8,6 +8,7 @@ from millrace.console import MillraceError
 from millrace.model.providers import unimplemented
 from millrace.paths import state_dir
 from millrace.providers.lab.provider import Lab
+from millrace.providers.openstack.provider import Cloud
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from millrace.model.topology import Topology
     from millrace.providers.interface import Provider
 
-MAKERS: Mapping[str, Callable[[Topology, Path], Provider]] = {"lab": Lab}
+MAKERS: Mapping[str, Callable[[Topology, Path], Provider]] = {"lab": Lab, "openstack": Cloud}
 
 
 def provider_of(topology: Topology) -> Provider:
