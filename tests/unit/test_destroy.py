@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
@@ -135,3 +136,28 @@ def test_make_molecule_removes_what_its_scenarios_left(monkeypatch: pytest.Monke
     monkeypatch.setattr(incus, "incus", lambda *words: commands.append(words))
     scenarios.clear(["kafka"])
     assert commands == [("delete", "--force", "--project", "default", "molecule-kafka-kafka-1")]
+
+
+@pytest.mark.parametrize(
+    ("resources", "left"),
+    [
+        ([], False),
+        ([{"mode": "managed", "name": "data", "instances": [{}]}], True),
+        ([{"mode": "managed", "name": "data", "instances": []}], False),
+        ([{"mode": "managed", "name": "this", "instances": [{}]}], False),
+    ],
+)
+def test_what_opens_the_data_disks_that_are_left_stays(
+    resources: list[object], tmp_path: Path, *, left: bool
+) -> None:
+    state = tmp_path / "lab"
+    (state / "terraform").mkdir(parents=True)
+    (state / "terraform" / "terraform.tfstate").write_text(json.dumps({"resources": resources}))
+    for name in ("vault.yml", "ssh_config"):
+        (state / name).touch()
+    destroy.forget(state, purge=False)
+    assert (state / "terraform").exists() is left
+    assert sorted(path.name for path in state.glob("*.*")) == ["vault.yml"]
+    assert not (state / "ssh_config").exists()
+    destroy.forget(state, purge=True)
+    assert (state / "vault.yml").exists() is left

@@ -77,6 +77,19 @@ def test_the_client_checks_host_keys_and_knows_every_node() -> None:
     assert "Host db-1 db-1.lab.example 10.77.0.31\n  HostName 10.77.0.31\n" in text
 
 
+def test_through_a_jump_host_only_that_one_is_reached_by_itself() -> None:
+    way = ssh.Way({"db-1": "198.51.100.9"}, "db-1")
+    text = ssh.client_config(TOPOLOGY, Path("/state/lab"), way)
+    assert "Host db-1 db-1.lab.example 10.77.0.31\n  HostName 198.51.100.9\nHost *\n" in text
+    hop = "Host kafka-1 kafka-1.lab.example 10.77.0.11\n  HostName 10.77.0.11\n  ProxyJump db-1\n"
+    assert hop in text
+    keys = {"kafka-1": "ssh-ed25519 AAAA", "db-1": "ssh-ed25519 BBBB"}
+    assert ssh.known_hosts(TOPOLOGY, keys, way) == (
+        "kafka-1,kafka-1.lab.example,10.77.0.11 ssh-ed25519 AAAA\n"
+        "db-1,db-1.lab.example,10.77.0.31,198.51.100.9 ssh-ed25519 BBBB\n"
+    )
+
+
 def test_files_are_private_and_written_only_when_they_change(tmp_path: Path) -> None:
     path = tmp_path / "ssh_config"
     assert ssh.write_if_changed(path, "a")

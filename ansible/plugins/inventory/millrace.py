@@ -15,16 +15,18 @@ from millrace.model.kafka import TESTS
 from millrace.model.login import USER
 from millrace.model.validation import load_environment
 from millrace.model.variables import setting_problems
+from millrace.providers import contract
 from millrace.yamlio import InvalidInputError, load_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ansible.inventory.data import InventoryData
     from ansible.parsing.dataloader import DataLoader
 
     from millrace.model.applications import Database
-    from millrace.model.topology import Topology
+    from millrace.model.catalogue import Catalogue
+    from millrace.model.topology import Node, Topology
     from millrace.model.validation import Environment
 
 DOCUMENTATION = """
@@ -39,6 +41,8 @@ description:
 
 # The group of all nodes that run something of an application.
 APPLICATIONS = "applications"
+# Where there is no disk yet: the role refuses it.
+NOT_PROVISIONED = "/dev/disk/by-id/not-provisioned"
 
 
 class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has no types
@@ -89,9 +93,11 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has 
         for group in sorted(groups | environment.catalogue.groups):
             inventory.add_group(group)
         inventory.add_group(APPLICATIONS)
-        self._add_hosts(topology, {program["group"] for program in environment.programs()})
+        self._add_hosts(environment, {program["group"] for program in environment.programs()})
 
-    def _add_hosts(self, topology: Topology, deployed: set[str]) -> None:
+    def _add_hosts(self, environment: Environment, deployed: set[str]) -> None:
+        topology = environment.topology
+        made = contract.stored(paths.state_dir(topology.environment))["nodes"]
         for node in topology.nodes.values():
             self.inventory.add_host(node.name)
             for group in node.groups:
@@ -103,6 +109,7 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has 
                 "millrace_address": node.address,
                 "millrace_memory": node.memory,
                 "millrace_cores": node.cores,
+                "millrace_data": _data(node, environment.catalogue, made.get(node.name, {}).get("data", {})),
             }
             for key, value in own.items():
                 self.inventory.set_variable(node.name, key, value)
@@ -132,6 +139,19 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has 
 
 def _refusal(path: str, problems: Iterable[str]) -> AnsibleParserError:
     return AnsibleParserError(f"{path}:\n" + "\n".join(f"  {problem}" for problem in problems))
+
+
+def _data(node: Node, catalogue: Catalogue, devices: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return a node's data disks as role disks wants them, from the devices that Terraform gave."""
+    return [
+        {
+            "name": name,
+            "device": devices.get(name, NOT_PROVISIONED),
+            "path": catalogue.data[name].path,
+            "user": catalogue.data[name].user,
+        }
+        for name in node.data
+    ]
 
 
 def _nodes(topology: Topology) -> dict[str, dict[str, object]]:

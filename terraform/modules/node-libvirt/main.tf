@@ -16,8 +16,14 @@ resource "libvirt_volume" "root" {
 
   lifecycle {
     # A new image is for new nodes only.
-    ignore_changes = [base_volume_id]
+    ignore_changes       = [base_volume_id]
+    replace_triggered_by = [terraform_data.identity]
   }
+}
+
+# What a node can't become without being made anew.
+resource "terraform_data" "identity" {
+  triggers_replace = { address = var.address, host_name = var.host_name }
 }
 
 resource "libvirt_cloudinit_disk" "this" {
@@ -26,6 +32,7 @@ resource "libvirt_cloudinit_disk" "this" {
   user_data = templatefile("${path.module}/../cloud-init/user-data.yml.tftpl", {
     host_name      = var.host_name
     ssh_public_key = var.ssh_public_key
+    host_key       = var.host_key
   })
   meta_data = yamlencode({ "instance-id" = local.domain, "local-hostname" = var.name })
   network_config = yamlencode({
@@ -39,6 +46,12 @@ resource "libvirt_cloudinit_disk" "this" {
       }
     }
   })
+
+  lifecycle {
+    # It is read at the first boot alone: another one is for new nodes only.
+    ignore_changes       = [user_data, meta_data, network_config]
+    replace_triggered_by = [terraform_data.identity]
+  }
 }
 
 resource "libvirt_domain" "this" {

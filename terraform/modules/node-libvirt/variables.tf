@@ -81,6 +81,16 @@ variable "ssh_public_key" {
   nullable    = false
 }
 
+variable "host_key" {
+  description = "The SSH host key that the node gets at its first boot: private in OpenSSH's PEM form, public in one line."
+  type = object({
+    private = string
+    public  = string
+  })
+  sensitive = true
+  nullable  = false
+}
+
 variable "owner" {
   description = "Owner id of the environment's state; the domain's description has it."
   type        = string

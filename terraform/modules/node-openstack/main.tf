@@ -20,9 +20,11 @@ resource "openstack_compute_instance_v2" "this" {
   flavor_name  = var.flavor
   key_pair     = var.key_pair
   config_drive = true
+  power_state  = var.running ? "active" : "shutoff"
   user_data = templatefile("${path.module}/../cloud-init/user-data.yml.tftpl", {
     host_name      = var.host_name
     ssh_public_key = var.ssh_public_key
+    host_key       = var.host_key
   })
   tags = var.tags
 

@@ -52,6 +52,23 @@ variable "ssh_public_key" {
   nullable    = false
 }
 
+variable "host_key" {
+  description = "The SSH host key that the node gets at its first boot: private in OpenSSH's PEM form, public in one line."
+  type = object({
+    private = string
+    public  = string
+  })
+  sensitive = true
+  nullable  = false
+}
+
+variable "running" {
+  description = "Whether the server runs; else it is shut off, and keeps its disks."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "network_id" {
   description = "Id of the network."
   type        = string

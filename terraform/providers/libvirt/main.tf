@@ -94,6 +94,7 @@ module "node" {
   image_id       = libvirt_volume.image.id
   volumes        = { for disk in values(module.plan.data) : disk.name => libvirt_volume.data["${disk.node}/${disk.name}"].id if disk.node == each.key }
   ssh_public_key = var.ssh_public_key
+  host_key       = var.host_keys[each.key]
   owner          = var.owner
   acceleration   = var.acceleration
   boot           = var.boot == null ? null : { kernel = libvirt_volume.boot["kernel"].id, initrd = libvirt_volume.boot["initrd"].id, cmdline = var.boot.cmdline }

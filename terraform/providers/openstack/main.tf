@@ -140,6 +140,8 @@ module "node" {
   image_id        = data.openstack_images_image_v2.this.id
   key_pair        = openstack_compute_keypair_v2.this.name
   ssh_public_key  = var.ssh_public_key
+  host_key        = var.host_keys[each.key]
+  running         = var.running
   network_id      = openstack_networking_network_v2.this.id
   subnet_id       = openstack_networking_subnet_v2.this.id
   security_groups = concat([openstack_networking_secgroup_v2.inside.id], [for name, rule in module.plan.rules : openstack_networking_secgroup_v2.outside[name].id if contains(rule.nodes, each.key)])

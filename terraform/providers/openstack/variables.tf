@@ -28,6 +28,23 @@ variable "ssh_public_key" {
   }
 }
 
+variable "host_keys" {
+  description = "Each node's SSH host key by name, made on the operator's machine: private in OpenSSH's PEM form, public in one line."
+  type = map(object({
+    private = string
+    public  = string
+  }))
+  sensitive = true
+  nullable  = false
+}
+
+variable "running" {
+  description = "Whether the servers run; else they are shut off, and keep their disks."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "owner" {
   description = "Owner id of the environment's state (a UUID)."
   type        = string

@@ -13,6 +13,12 @@ variables {
   ssh_public_key = "ssh-ed25519 AAAA try"
   owner          = "00000000-0000-0000-0000-000000000000"
   image          = "debian-13"
+  host_keys = {
+    jump    = { private = "private of jump", public = "ssh-ed25519 jump" }
+    kafka-1 = { private = "private of kafka-1", public = "ssh-ed25519 kafka-1" }
+    kafka-2 = { private = "private of kafka-2", public = "ssh-ed25519 kafka-2" }
+    db-1    = { private = "private of db-1", public = "ssh-ed25519 db-1" }
+  }
 }
 
 run "outputs" {
@@ -49,6 +55,43 @@ run "placement" {
   assert {
     condition     = module.node["kafka-1"].flavor == "large" && module.node["db-1"].flavor == "small"
     error_message = "A tier has its flavour."
+  }
+}
+
+run "first_boot" {
+  module {
+    source = "../../modules/node-openstack"
+  }
+  variables {
+    name            = "jump"
+    environment     = "try"
+    host_name       = "jump.try.example"
+    address         = "192.0.2.2"
+    disk            = 5
+    flavor          = "small"
+    image_id        = "image"
+    key_pair        = "key"
+    host_key        = { private = "private\nkey\n", public = "ssh-ed25519 jump" }
+    network_id      = "network"
+    subnet_id       = "subnet"
+    security_groups = []
+    running         = false
+  }
+  assert {
+    condition     = startswith(nonsensitive(openstack_compute_instance_v2.this.user_data), "#cloud-config\n")
+    error_message = "What the first boot reads is cloud-config."
+  }
+  assert {
+    condition     = jsonencode(yamldecode(nonsensitive(openstack_compute_instance_v2.this.user_data)).ssh_keys) == jsonencode({ ed25519_private = "private\nkey\n", ed25519_public = "ssh-ed25519 jump" })
+    error_message = "The node has the host key that was made for it."
+  }
+  assert {
+    condition     = yamldecode(nonsensitive(openstack_compute_instance_v2.this.user_data)).users[0].ssh_authorized_keys == ["ssh-ed25519 AAAA try"]
+    error_message = "The operator's key may log in."
+  }
+  assert {
+    condition     = openstack_compute_instance_v2.this.power_state == "shutoff"
+    error_message = "A node that is not to run is shut off."
   }
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from millrace.console import CommandError, MillraceError, run
@@ -15,31 +16,53 @@ if TYPE_CHECKING:
 
     from millrace.model.topology import Topology
 
-REACHABLE_WITHIN = 120  # seconds; a node answers within a few, a busy machine may need more
+REACHABLE_WITHIN = 900  # seconds; a container answers within a few, a virtual machine without KVM within minutes
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How this machine reaches the nodes: by which addresses, where not those of the topology.
+
+    `jump_host` is the node that all others are reached through; empty where each is reached by itself.
+    """
+
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    jump_host: str = ""
+
+
+DIRECT = Way()
 
 
 def ensure_key(state: Path) -> str:
     """Make the environment's ed25519 key where it is missing; return the public key's line."""
-    key = state / "ssh_key"
+    return make_key(state / "ssh_key", f"millrace-{state.name}")
+
+
+def make_key(key: Path, comment: str) -> str:
+    """Make an ed25519 key without a passphrase where it is missing; return the public key's line."""
     if not key.exists():
-        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"millrace-{state.name}", "-f", str(key)])
-    return key.with_suffix(".pub").read_text(encoding="utf-8").strip()
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(key)])
+    return key.with_name(f"{key.name}.pub").read_text(encoding="utf-8").strip()
 
 
-def known_hosts(topology: Topology, keys: Mapping[str, str]) -> str:
+def known_hosts(topology: Topology, keys: Mapping[str, str], way: Way = DIRECT) -> str:
     """Return the text of known_hosts from each node's public host key line ("ssh-ed25519 AAAA… comment")."""
     lines = []
     for name, node in topology.nodes.items():
         kind, key = keys[name].split()[:2]
-        lines.append(f"{name},{name}.{topology.domain},{node.address} {kind} {key}\n")
+        names = [name, f"{name}.{topology.domain}", str(node.address), way.addresses.get(name, "")]
+        lines.append(f"{','.join(dict.fromkeys(filter(None, names)))} {kind} {key}\n")
     return "".join(lines)
 
 
-def client_config(topology: Topology, state: Path) -> str:
+def client_config(topology: Topology, state: Path, way: Way = DIRECT) -> str:
     """Return the text of ssh_config: one entry per node, and the settings that all share."""
     parts = ["# Made by `make provision`; use it with ssh -F, scp -F, rsync -e 'ssh -F …'.\n"]
     for name, node in topology.nodes.items():
-        parts.append(f"Host {name} {name}.{topology.domain} {node.address}\n  HostName {node.address}\n")
+        address = way.addresses.get(name, node.address)
+        parts.append(f"Host {name} {name}.{topology.domain} {node.address}\n  HostName {address}\n")
+        if way.jump_host and name != way.jump_host:
+            parts.append(f"  ProxyJump {way.jump_host}\n")
     parts.append(
         "Host *\n"
         f"  User {USER}\n"
@@ -66,11 +89,11 @@ def write_if_changed(path: Path, text: str) -> bool:
     return True
 
 
-def record(topology: Topology, state: Path, keys: Mapping[str, str]) -> bool:
+def record(topology: Topology, state: Path, keys: Mapping[str, str], way: Way = DIRECT) -> bool:
     """Write known_hosts, from the nodes' host key lines, and ssh_config; tell whether anything changed."""
     changed = [
-        write_if_changed(state / "known_hosts", known_hosts(topology, keys)),
-        write_if_changed(state / "ssh_config", client_config(topology, state)),
+        write_if_changed(state / "known_hosts", known_hosts(topology, keys, way)),
+        write_if_changed(state / "ssh_config", client_config(topology, state, way)),
     ]
     return any(changed)
 

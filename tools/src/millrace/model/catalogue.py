@@ -65,6 +65,14 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
+class DataPlace:
+    """Where a data disk is mounted, and the user whose its data is."""
+
+    path: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """One entry of the catalogue."""
 
@@ -95,11 +103,13 @@ class Service:
 class Catalogue:
     """All services by name, in the order of the file.
 
-    `clients` are names of what an application may use, each with the services that offer it.
+    `clients` are names of what an application may use, each with the services that offer it; `data` those that
+    data disks may have.
     """
 
     services: Mapping[str, Service]
     clients: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    data: Mapping[str, DataPlace] = field(default_factory=dict)
 
     @property
     def groups(self) -> frozenset[str]:
@@ -144,7 +154,7 @@ def parse_catalogue(data: object) -> Catalogue:
 
 def read_catalogue(data: object, reader: Reader) -> Catalogue:
     """Return what can be made out of a catalogue's content, noting what is wrong with it."""
-    top = reader.fields(data, "", ["services"], ["clients"])
+    top = reader.fields(data, "", ["services"], ["clients", "data"])
     listed = reader.mapping(top.get("services", {}), "services")
     services = {name: _service(reader, name, value) for name, value in listed.items()}
     known = {service.group for service in services.values()} | {BASTION, EVERY_NODE, OPERATOR}
@@ -159,7 +169,17 @@ def read_catalogue(data: object, reader: Reader) -> Catalogue:
                         f"services.{service.name}.ports.{port.name}.from",
                         f"unknown group {source!r}; known: {', '.join(sorted(known))}",
                     )
-    return Catalogue(services, _clients(reader, top, services))
+    return Catalogue(services, _clients(reader, top, services), _data(reader, top))
+
+
+def _data(reader: Reader, top: Mapping[str, object]) -> dict[str, DataPlace]:
+    listed = reader.mapping(top.get("data", {}), "data")
+    places = {}
+    for name, value in listed.items():
+        where = f"data.{name}"
+        fields = reader.fields(value, where, ["path", "user"])
+        places[name] = DataPlace(_path(reader, fields, where) or "", reader.text(fields, "user", where))
+    return places
 
 
 def _clients(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +116,7 @@ def load_environment(topology_path: Path, root: Path | None = None) -> Environme
             if program.needs_hdfs and not set(catalogue.clients["hdfs"]) <= running.keys():
                 running.pop(program.name, None)
     content = joined["services"] if isinstance(joined, dict) else {}
-    return Environment(topology, Catalogue(running, catalogue.clients), applications, content)
+    return Environment(topology, replace(catalogue, services=running), applications, content)
 
 
 def _principals(topology: Topology, applications: Mapping[str, Application]) -> list[str]:
@@ -170,6 +170,12 @@ def check_together(topology: Topology, catalogue: Catalogue) -> list[str]:
             f" the catalogue: {known}"
             for group in node.groups
             if group not in catalogue.groups
+        ]
+        problems += [
+            f"nodes.{node.name}.data.{disk}: nothing keeps data on such a disk{nearest(disk, catalogue.data)};"
+            f" known: {', '.join(sorted(catalogue.data))}"
+            for disk in node.data
+            if disk not in catalogue.data
         ]
         if node.name in catalogue.groups - used:
             problems.append(f"nodes.{node.name}: is also the name of a group; give the node another name")

@@ -1,4 +1,4 @@
-"""What every provider's Terraform outputs, held against terraform/contract.schema.json."""
+"""What every provider's Terraform outputs: held against terraform/contract.schema.json, kept for later."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 
+from millrace.console import MillraceError
 from millrace.paths import repo_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
+FILE = "outputs.json"
 SCHEMA = repo_root() / "terraform" / "contract.schema.json"
 
 
@@ -32,3 +35,19 @@ def _jump_hosts(outputs: Mapping[str, Any]) -> Iterator[str]:
     for name in outputs.get("bastions") or ():
         if not nodes.get(name, {}).get("public"):
             yield f"bastions: {name!r} is not a node with a public address"
+
+
+def store(state: Path, outputs: Mapping[str, Any]) -> None:
+    """Keep what Terraform gave in the environment's state directory. Raises MillraceError: see `problems`."""
+    if found := problems(outputs):
+        raise MillraceError("\n".join(f"Terraform's outputs: {problem}" for problem in found))
+    (state / FILE).write_text(json.dumps(outputs, indent=2) + "\n", encoding="utf-8")
+
+
+def stored(state: Path) -> dict[str, Any]:
+    """Return what was kept; without nodes where nothing was."""
+    path = state / FILE
+    if not path.exists():
+        return {"nodes": {}, "bastions": []}
+    outputs: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return outputs

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from millrace.access.ssh import Way
     from millrace.model.neighbours import Place
     from millrace.system import OsRelease
 
@@ -120,8 +121,8 @@ class Provider(Protocol):
     def image(self) -> str:
         """Make the nodes' image where it is missing; return its name."""
 
-    def addresses(self) -> Mapping[str, str]:
-        """Return the address of each node by name, also those that the provider assigned."""
+    def way(self) -> Way:
+        """Return how this machine reaches the nodes that there are: other addresses, a jump host."""
 
     def host_keys(self) -> Mapping[str, str]:
         """Return each node's public SSH host key line by name, read in a way that needs no trust in SSH."""

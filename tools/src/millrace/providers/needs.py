@@ -8,6 +8,7 @@ from millrace.console import MillraceError
 from millrace.model.providers import IMPLEMENTED, PROVIDERS, unimplemented
 from millrace.providers.lab import needs as lab
 from millrace.providers.libvirt import needs as libvirt
+from millrace.providers.openstack import needs as openstack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 PREPARATIONS: Mapping[str, Callable[[Outline], Preparation]] = {
     "lab": lab.preparation,
     "libvirt": libvirt.preparation,
+    "openstack": openstack.preparation,
 }
 
 

@@ -9,6 +9,7 @@ from millrace.model.providers import unimplemented
 from millrace.paths import state_dir
 from millrace.providers.lab.provider import Lab
 from millrace.providers.libvirt.provider import Libvirt
+from millrace.providers.openstack.provider import Cloud
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
     from millrace.model.topology import Topology
     from millrace.providers.interface import Provider
 
-MAKERS: Mapping[str, Callable[[Topology, Path], Provider]] = {"lab": Lab, "libvirt": Libvirt}
+MAKERS: Mapping[str, Callable[[Topology, Path], Provider]] = {
+    "lab": Lab,
+    "libvirt": Libvirt,
+    "openstack": Cloud,
+}
 
 
 def provider_of(topology: Topology) -> Provider:

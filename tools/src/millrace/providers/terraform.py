@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MINIMUM = (1, 5, 0)
+VARIABLES = "variables.tfvars.json"
 INSTALL_HINT = (
     "Terraform or OpenTofu >= 1.5 is needed, and Debian and Ubuntu have neither. Install one:\n"
     "  OpenTofu:  https://opentofu.org/docs/intro/install/deb/ (package tofu)\n"
@@ -86,8 +87,14 @@ class Terraform:
     def set_variables(self, variables: dict[str, Any]) -> None:
         """Write the values of the environment's variables."""
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self.home / "variables.tfvars.json"
+        path = self.home / VARIABLES
         path.write_text(json.dumps(variables, indent=2) + "\n", encoding="utf-8")
+
+    def change_variables(self, changes: dict[str, Any]) -> None:
+        """Write some of the variables anew, as `set_variables` does, and leave the others as they were."""
+        path = self.home / VARIABLES
+        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        self.set_variables({**before, **changes})
 
     def init(self) -> None:
         """Prepare the data directory for the modules of this clone, and the root's provider."""
@@ -128,7 +135,7 @@ class Terraform:
         plan = str(self.home / "plan")
         words = ["plan", "-no-color", "-detailed-exitcode", f"-out={plan}"]
         try:
-            self.call(*words, f"-var-file={self.home / 'variables.tfvars.json'}")
+            self.call(*words, f"-var-file={self.home / VARIABLES}")
         except CommandError as error:
             if error.status != 2:  # noqa: PLR2004 - 2 stands for "there are changes"
                 raise
@@ -155,7 +162,7 @@ class Terraform:
         """Destroy all that the state knows, or the targets and what depends on them."""
         words = ["destroy", "-no-color", "-auto-approve", "-parallelism=4"]
         words += [f"-target={target}" for target in targets]
-        self._watched([*words, f"-var-file={self.home / 'variables.tfvars.json'}"])
+        self._watched([*words, f"-var-file={self.home / VARIABLES}"])
 
     def _watched(self, words: list[str]) -> None:
         command = [self.binary, f"-chdir={self.config}", *words]

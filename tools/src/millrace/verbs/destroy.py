@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,24 @@ if TYPE_CHECKING:
 REMAKEABLE = ("known_hosts", "ssh_config")
 
 
+def data_left(state: Path) -> bool:
+    """Tell whether Terraform's state knows data disks: they outlive a `destroy` that does not name them."""
+    path = state / "terraform" / "terraform.tfstate"
+    if not path.exists():
+        return False
+    resources = json.loads(path.read_text(encoding="utf-8")).get("resources", [])
+    return any((one["mode"], one["name"]) == ("managed", "data") and one["instances"] for one in resources)
+
+
 def forget(state: Path, *, purge: bool) -> None:
-    """Remove the files that described the nodes, or with ``purge`` all the environment's state."""
+    """Remove the files that described the nodes, or with ``purge`` all the environment's state.
+
+    Where data disks are left, Terraform's state stays with them, and the secrets, which open what they hold.
+    """
+    if data_left(state):
+        for name in REMAKEABLE:
+            (state / name).unlink(missing_ok=True)
+        return
     if purge:
         shutil.rmtree(state, ignore_errors=True)
         if not any(path.is_dir() for path in state_root().glob("*")):
@@ -48,6 +65,9 @@ def destroy_main(_argv: list[str]) -> int:
         msg = "nothing was removed"
         raise MillraceError(msg)
     provider.destroy()
+    if data_left(state):
+        say(f"data disks are left: Terraform's state, which knows them, and the secrets stay in {state}")
+        purge = False
     forget(state, purge=purge)
     kept = "secrets removed" if purge else f"secrets kept in {state} (PURGE=1 removes them)"
     say(f"{env} is destroyed; image and downloads kept, {kept}")

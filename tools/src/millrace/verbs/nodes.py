@@ -20,7 +20,7 @@ def provision(topology: Topology) -> bool:
     state = state_dir(topology.environment)
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     changed = provider.apply()
-    changed = ssh.record(topology, state, provider.host_keys()) or changed
+    changed = ssh.record(topology, state, provider.host_keys(), provider.way()) or changed
     ssh.wait_reachable(topology, state)
     return changed
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from millrace.access.ssh import DIRECT
 from millrace.providers.lab import destroy, image, nodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from millrace.access.ssh import Way
     from millrace.model.topology import Topology
 
 
@@ -49,9 +51,9 @@ class Lab:
         nodes.require_daemon()
         return image.ensure()
 
-    def addresses(self) -> Mapping[str, str]:
-        """Return the addresses: those of the topology."""
-        return {node.name: node.address for node in self.topology.nodes.values() if node.address}
+    def way(self) -> Way:
+        """Return that each node is reached by its own address."""
+        return DIRECT
 
     def host_keys(self) -> Mapping[str, str]:
         """Read the host keys through the daemon."""

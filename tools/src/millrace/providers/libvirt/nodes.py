@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from millrace.access import ssh
-from millrace.console import CommandError, MillraceError, run, say
+from millrace.console import MillraceError, say
 from millrace.paths import repo_root
-from millrace.providers import owner, terraform
+from millrace.providers import contract, data_disks, host_keys, owner, terraform
 from millrace.providers.libvirt import image, leftovers, virsh
 
 if TYPE_CHECKING:
@@ -20,8 +19,11 @@ if TYPE_CHECKING:
     from millrace.model.topology import Topology
 
 STOPPED_WITHIN = 300  # seconds; without KVM a clean shutdown takes minutes
-KEY_WITHIN = 900  # seconds to the first answer of a new node's SSH server; without KVM a boot takes minutes
 POOLS = "/var/lib/libvirt/millrace"
+# What there was before an apply that has not ended well.
+NOTE = "before-apply.json"
+# What depends on one of these goes with it.
+ALL_BUT_DATA = ("module.node", "libvirt_network.this", "libvirt_volume.boot", "libvirt_volume.image")
 
 
 def prefix(env: str) -> str:
@@ -75,11 +77,6 @@ def existing_data(resources: Iterable[dict[str, Any]]) -> dict[str, int]:
     }
 
 
-def released() -> list[str]:
-    """Return the data disks that the caller lets go: DATA=NODE/DISK,…."""
-    return [one for one in os.environ.get("DATA", "").split(",") if one]
-
-
 def variables(topology: Topology, state: Path, tool: terraform.Terraform) -> dict[str, Any]:
     """Return the inputs of the Terraform root; makes image, key and owner id where they are missing."""
     env = topology.environment
@@ -95,7 +92,8 @@ def variables(topology: Topology, state: Path, tool: terraform.Terraform) -> dic
         "acceleration": "kvm" if kvm else "qemu",
         "pool": f"{POOLS}/{env}",
         "existing_data": existing_data(tool.resources()),
-        "release_data": released(),
+        "host_keys": host_keys.ensure(topology, state),
+        "release_data": data_disks.released(),
     }
 
 
@@ -104,7 +102,7 @@ def apply(topology: Topology, state: Path) -> bool:
     env = topology.environment
     tool = terraform.for_environment(env, topology.provider)
     tool.init()
-    note = tool.home / "before-apply.json"
+    note = tool.home / NOTE
     changed = reconcile(topology, tool, note)
     tool.set_variables(variables(topology, state, tool))
     planned = tool.plan()
@@ -115,6 +113,7 @@ def apply(topology: Topology, state: Path) -> bool:
         tool.apply()
         changed = True
     note.unlink(missing_ok=True)
+    contract.store(state, tool.outputs())
     return changed
 
 
@@ -180,63 +179,32 @@ def stop(env: str, state: Path) -> bool:
     return bool(own)
 
 
-def host_keys(topology: Topology) -> dict[str, str]:
-    """Return each node's public host key line by name, as its SSH server offers it over the bridge.
-
-    The bridge is this machine's own, and its filter lets no other node answer from that address: so no key
-    has to be trusted that came over a network.
-    """
-    return {name: _host_key(name, str(node.address)) for name, node in topology.nodes.items()}
-
-
-def _host_key(node: str, address: str) -> str:
-    end = time.monotonic() + KEY_WITHIN
-    while True:
-        try:
-            said = run(["ssh-keyscan", "-T", "10", "-t", "ed25519", address])
-        except CommandError:
-            said = ""
-        for line in said.splitlines():
-            if " ssh-ed25519 " in line:
-                return line.partition(" ")[2]
-        if time.monotonic() > end:
-            message = (
-                f"{node}: no SSH server at {address} within {KEY_WITHIN} s; `virsh console` shows its boot"
-            )
-            raise MillraceError(message)
-        time.sleep(2)
-
-
-def kept_data(topology: Topology, existing: Iterable[str]) -> list[str]:
-    """Return the data disks that `destroy` leaves: those of lasting nodes that DATA= does not name."""
-    lasting = set(topology.lasting)
-    return sorted(disk for disk in existing if disk.partition("/")[0] in lasting and disk not in released())
-
-
 def losses(topology: Topology) -> list[str]:
     """Return what `destroy` would remove."""
     env = topology.environment
     tool = terraform.for_environment(env, topology.provider)
-    disks = existing_data(tool.resources()) if tool.home.exists() else {}
-    kept = kept_data(topology, disks)
-    names = sorted(set(topology.nodes) | (tool.nodes() if tool.home.exists() else set()))
-    lines = [f"the virtual machines {', '.join(names)} with their root disks", f"the network {prefix(env)}"]
-    if gone := sorted(disks.keys() - set(kept)):
-        lines.append(f"the data disks {', '.join(gone)} with all that they hold")
-    if kept:
-        lines.append(f"not the data disks {', '.join(kept)}; DATA={','.join(kept)} would")
-    return lines
+    if not tool.home.exists():
+        return []
+    tool.init()
+    names = ", ".join(sorted(tool.nodes())) or "none"
+    return [
+        f"the virtual machines ({names}) with their root disks",
+        f"the network {prefix(env)}",
+        *data_disks.losses(topology, existing_data(tool.resources())),
+    ]
 
 
-def destroy(topology: Topology) -> None:
+def destroy(topology: Topology, state: Path) -> None:
     """Remove nodes and network, and the data disks that may go."""
     env = topology.environment
     tool = terraform.for_environment(env, topology.provider)
     if not tool.home.exists():
         return
     tool.init()
-    kept = kept_data(topology, existing_data(tool.resources()))
-    if kept:
-        tool.destroy("module.node", "libvirt_network.this", "libvirt_volume.image")
-    else:
-        tool.destroy()
+    # What an apply that was killed left behind goes too.
+    reconcile(topology, tool, tool.home / NOTE)
+    disks = existing_data(tool.resources())
+    # Which of them go is decided here; the plan has nothing to say about it.
+    tool.change_variables({"existing_data": {}, "release_data": []})
+    tool.destroy(*(ALL_BUT_DATA if data_disks.kept(topology, disks) else ()))
+    (state / contract.FILE).unlink(missing_ok=True)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from millrace.access.ssh import DIRECT
+from millrace.providers import host_keys
 from millrace.providers.libvirt import image, nodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from millrace.access.ssh import Way
     from millrace.model.topology import Topology
 
 
@@ -43,16 +46,16 @@ class Libvirt:
     def destroy(self) -> None:
         """Remove virtual machines, network, and the data disks that may go."""
         nodes.require_daemon()
-        nodes.destroy(self.topology)
+        nodes.destroy(self.topology, self.state)
 
     def image(self) -> str:
         """Make the image where it is missing; return its path."""
         return str(image.ensure().root)
 
-    def addresses(self) -> Mapping[str, str]:
-        """Return the addresses: those of the topology."""
-        return {node.name: node.address for node in self.topology.nodes.values() if node.address}
+    def way(self) -> Way:
+        """Return that each node is reached by its own address, over this machine's bridge."""
+        return DIRECT
 
     def host_keys(self) -> Mapping[str, str]:
-        """Read the host keys over the bridge of this machine."""
-        return nodes.host_keys(self.topology)
+        """Return the host keys that the nodes were given at their first boot: made on this machine."""
+        return host_keys.public(self.topology, self.state)

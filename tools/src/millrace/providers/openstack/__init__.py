@@ -1,0 +1,1 @@
+"""OpenStack as a provider: servers of a cloud, by Terraform alone."""
