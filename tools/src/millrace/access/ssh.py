@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from millrace.model.topology import Topology
 
-REACHABLE_WITHIN = 900  # seconds; a container answers within a few, a virtual machine without KVM within minutes
+REACHABLE_WITHIN = (
+    900  # seconds; a container answers within a few, a virtual machine without KVM within minutes
+)
 
 
 @dataclass(frozen=True, slots=True)

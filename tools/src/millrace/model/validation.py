@@ -172,7 +172,7 @@ def check_together(topology: Topology, catalogue: Catalogue) -> list[str]:
             if group not in catalogue.groups
         ]
         problems += [
-            f"nodes.{node.name}.data.{disk}: nothing keeps data on such a disk{nearest(disk, catalogue.data)};"
+            f"nodes.{node.name}.data.{disk}: no service has such a disk{nearest(disk, catalogue.data)};"
             f" known: {', '.join(sorted(catalogue.data))}"
             for disk in node.data
             if disk not in catalogue.data
