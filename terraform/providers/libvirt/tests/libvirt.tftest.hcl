@@ -8,7 +8,11 @@ variables {
   image          = "/images/base.img"
   pool           = "/var/lib/libvirt/millrace/try"
   acceleration   = "qemu"
-  boot           = { kernel = "/images/vmlinuz", initrd = "/images/initrd", cmdline = { root = "/dev/vda" } }
+  host_keys = {
+    kafka-1 = { private = "private of kafka-1\n", public = "ssh-ed25519 kafka-1" }
+    db-1    = { private = "private of db-1\n", public = "ssh-ed25519 db-1" }
+  }
+  boot = { kernel = "/images/vmlinuz", initrd = "/images/initrd", cmdline = { root = "/dev/vda" } }
 }
 
 run "outputs" {
@@ -31,7 +35,7 @@ run "disks" {
 
 run "no_boot_loader" {
   assert {
-    condition     = module.node["db-1"].domain.kernel == "/images/vmlinuz" && module.node["db-1"].domain.type == "qemu" && module.node["db-1"].domain.memory == 3072
+    condition     = module.node["db-1"].domain.kernel == libvirt_volume.boot["kernel"].id && libvirt_volume.boot["kernel"].source == "/images/vmlinuz" && module.node["db-1"].domain.type == "qemu" && module.node["db-1"].domain.memory == 3072
     error_message = "An image without a boot loader gets its kernel from outside."
   }
 }

@@ -103,8 +103,8 @@ class Service:
 class Catalogue:
     """All services by name, in the order of the file.
 
-    `clients` are names of what an application may use, each with the services that offer it; `data` those that
-    data disks may have.
+    `clients` are names of what an application may use, each with the services that offer it; `data` are
+    those of data disks.
     """
 
     services: Mapping[str, Service]

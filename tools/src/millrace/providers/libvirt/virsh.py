@@ -44,7 +44,8 @@ def running() -> bool:
 def kvm() -> bool:
     """Tell whether this machine has hardware virtualisation, by libvirt's own check.
 
-    That looks at the processor too: a machine may have a /dev/kvm that makes virtual machines in which no kernel boots (seen).
+    That looks at the processor too: a machine may have a /dev/kvm in whose virtual machines no kernel boots
+    (seen).
     """
     said = subprocess.run(
         ["virt-host-validate", "qemu"],  # noqa: S607 - wherever it is
