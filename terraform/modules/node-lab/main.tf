@@ -19,8 +19,12 @@ locals {
 
 resource "terraform_data" "instance" {
   triggers_replace = local.identity
-  # A new image is for new nodes only: replacing a database because of a new base package would lose its data.
   input = { image = var.image, groups = var.groups }
+
+  lifecycle {
+    # A new image is for new nodes only: replacing a database because of a new base package would lose its data.
+    ignore_changes = [input]
+  }
 
   provisioner "local-exec" {
     command = "bash ${local.scripts}/create.sh"
