@@ -37,11 +37,21 @@ def test_the_page_counts_each_node() -> None:
     found = {"a": updates.parse(ANSWER), "b": updates.parse(f"{nothing}reboot\n"), "c": updates.parse(ANSWER)}
     assert updates.render(found, NOW) == [
         "updates",
-        "  due                 2 of 3 nodes  (a 3, of security 2; c 3, of security 2)",
+        "  due                 3 packages, 2 for security, on a, c",
         "  by hand             openjdk-21-jre-headless on a, c",
         "  by lists of         2026-11-25 02:22 UTC",
         "  reboot wanted by    b",
     ]
+
+
+def test_what_is_the_same_everywhere_is_said_once() -> None:
+    nothing = updates.parse(ANSWER[ANSWER.index("Unattended") :])
+    everywhere = {"a": updates.parse(ANSWER), "b": updates.parse(ANSWER)}
+    assert updates.render(everywhere, NOW)[1:3] == [
+        "  due                 3 packages, 2 for security, on all 2 nodes",
+        "  by hand             openjdk-21-jre-headless on all 2 nodes",
+    ]
+    assert updates.render({"a": nothing, "b": nothing}, NOW)[1] == "  due                 nothing"
 
 
 @pytest.mark.parametrize(("days", "told"), [(3, False), (5, True)])

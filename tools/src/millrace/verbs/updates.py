@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from millrace.access import remote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 # Debian signs the lists of security anew at least each day; nodes read them each day.
 _OLD = timedelta(days=3)
@@ -65,10 +65,7 @@ def render(found: Mapping[str, Updates | None], now: datetime) -> list[str]:
     answered = {node: one for node, one in found.items() if one is not None}
     # Without lists nothing is due, whatever Debian has.
     known = {node: one for node, one in answered.items() if one.known is not None}
-    lines = ["updates", _line("due", _due(known))]
-    for package in sorted({package for one in known.values() for package in one.by_hand}):
-        where = [node for node, one in known.items() if package in one.by_hand]
-        lines.append(_line("by hand", f"{package} on {', '.join(where)}"))
+    lines = ["updates", *_due(known)]
     dates = {node: one.known for node, one in known.items() if one.known is not None}
     if dates:
         lines.append(_line("by lists of", f"{min(dates.values()):%Y-%m-%d %H:%M} UTC{_old(dates, now)}"))
@@ -87,16 +84,34 @@ def _line(label: str, value: str) -> str:
     return f"  {label:<20}{value}"
 
 
-def _due(known: Mapping[str, Updates]) -> str:
-    """Return how many packages are due on which nodes."""
+def _due(known: Mapping[str, Updates]) -> list[str]:
+    """Return how many packages are due on which nodes, and which of them wait for an operator."""
     if not known:
-        return "not known"
-    places = [
-        f"{node} {len(one.due)}" + (f", of security {len(one.security)}" if one.security else "")
-        for node, one in known.items()
-        if one.due
+        return [_line("due", "not known")]
+    due: dict[tuple[int, int], list[str]] = {}
+    by_hand: dict[str, list[str]] = {}
+    for node, one in known.items():
+        due.setdefault((len(one.due), len(one.security)), []).append(node)
+        for package in one.by_hand:
+            by_hand.setdefault(package, []).append(node)
+    lines = [
+        _line("due", f"{_packages(packages)}, {security} for security, on {_places(nodes, known)}")
+        for (packages, security), nodes in sorted(due.items(), reverse=True)
+        if packages
+    ] or [_line("due", "nothing")]
+    lines += [
+        _line("by hand", f"{package} on {_places(nodes, known)}")
+        for package, nodes in sorted(by_hand.items())
     ]
-    return f"{len(places)} of {len(known)} nodes{_in_brackets('; '.join(places))}"
+    return lines
+
+
+def _packages(number: int) -> str:
+    return "1 package" if number == 1 else f"{number} packages"
+
+
+def _places(nodes: Sequence[str], known: Mapping[str, Updates]) -> str:
+    return f"all {len(nodes)} nodes" if len(nodes) == len(known) > 1 else ", ".join(nodes)
 
 
 def _old(dates: Mapping[str, datetime], now: datetime) -> str:
