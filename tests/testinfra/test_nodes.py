@@ -77,6 +77,18 @@ def test_only_ports_of_the_catalogue_are_open(host: Host, node: Node, environmen
     assert accepted == {flow.port for flow in flows} | {DHCP_CLIENT}
 
 
+def test_security_updates_come_by_themselves(host: Host) -> None:
+    sources = host.check_output("apt-get update --print-uris")
+    assert re.search(r"-security/InRelease", sources), sources
+    settings = host.check_output("apt-config dump APT::Periodic && apt-config dump Unattended-Upgrade")
+    assert 'APT::Periodic::Unattended-Upgrade "1";' in settings
+    assert 'Unattended-Upgrade::Automatic-Reboot "false";' in settings
+    # Upgraded unattended, it would restart the database.
+    assert re.search(r'Package-Blacklist:: "postgresql";', settings), settings
+    timers = "apt-daily.timer apt-daily-upgrade.timer"
+    assert host.check_output(f"systemctl is-active {timers} | sort -u") == "active"
+
+
 def test_certificate_names_the_node_and_the_authority_signed_it(
     host: Host, node: Node, environment: Environment
 ) -> None:

@@ -158,3 +158,21 @@ def test_processes_that_changed_ended_or_stayed() -> None:
         "c on n does not run",
         "d on n does not run",
     ]
+
+
+@pytest.mark.parametrize(
+    ("there", "owner", "wanted"),
+    [
+        (["kafka-1", "db-1"], "me", "newest"),
+        (["kafka-1"], "me", "up to date"),
+        (["kafka-1", "db-1"], "you", "up to date"),
+    ],
+)
+def test_an_image_is_made_for_new_nodes_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, there: list[str], owner: str, wanted: str
+) -> None:
+    (tmp_path / "owner-id").write_text("me\n", encoding="utf-8")
+    monkeypatch.setattr(lab.incus, "instances", lambda _: [_instance(name, owner=owner) for name in there])
+    monkeypatch.setattr(lab.image, "imported", lambda: ["newest", "older"])
+    monkeypatch.setattr(lab.image, "ensure", lambda: "up to date")
+    assert lab.image_for(TOPOLOGY, tmp_path) == wanted

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
 
-from millrace import paths
+from millrace import paths, system
 from millrace.model import replication
 from millrace.model.kafka import TESTS
 from millrace.model.login import USER
@@ -80,6 +80,7 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has 
             "millrace_services": environment.services,
             **declared(environment),
             "millrace_versions": versions,
+            "millrace_security_archive": _security_archive(),
             "millrace_state_dir": str(state),
             "millrace_cache_dir": str(paths.cache_dir()),
             "millrace_secrets": self._secrets(state / "vault.yml"),
@@ -135,6 +136,11 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc] # Ansible has 
             message = f"{vault}: can't be read with the password in {paths.vault_password_file()}: {error}"
             raise AnsibleParserError(message) from error
         return dict(secrets)
+
+
+def _security_archive() -> str:
+    """Return the URI of Debian's security archive that this machine uses, empty where it uses none."""
+    return system.security_archive(system.read_apt_sources()) or ""
 
 
 def _refusal(path: str, problems: Iterable[str]) -> AnsibleParserError:

@@ -12,12 +12,19 @@ locals {
     owner   = var.owner
     sudo    = var.sudo ? "1" : ""
   }
+  # A node is heard with its own MAC and its own IPv4 address alone, and with no IPv6 one: the lab's bridge has none.
+  # Nodes are not isolated from one another: they are there to talk, and their firewalls say of what.
+  filters = join(" ", [for what in ["mac", "ipv4", "ipv6"] : "security.${what}_filtering=true"])
 }
 
 resource "terraform_data" "instance" {
   triggers_replace = local.identity
-  # A new image is for new nodes only: replacing a database because of a new base package would lose its data.
   input = { image = var.image, groups = var.groups }
+
+  lifecycle {
+    # A new image is for new nodes only: replacing a database because of a new base package would lose its data.
+    ignore_changes = [input]
+  }
 
   provisioner "local-exec" {
     command = "bash ${local.scripts}/create.sh"
@@ -50,8 +57,9 @@ resource "terraform_data" "settings" {
     cores    = var.cores
     memory   = var.memory
     # The pool of the lab (dir) cannot hold a node to this size; pools with quotas do.
-    disk = var.disk
-    key  = var.ssh_public_key
+    disk    = var.disk
+    key     = var.ssh_public_key
+    filters = local.filters
   }
 
   provisioner "local-exec" {
@@ -65,6 +73,7 @@ resource "terraform_data" "settings" {
       MEMORY  = self.triggers_replace.memory
       DISK    = self.triggers_replace.disk
       KEY     = self.triggers_replace.key
+      FILTERS = self.triggers_replace.filters
     }
   }
 }

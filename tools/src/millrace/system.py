@@ -132,6 +132,15 @@ def debian_mirror(sources: list[AptSource]) -> str | None:
     return None
 
 
+def security_archive(sources: list[AptSource]) -> str | None:
+    """Return the URI of Debian's security archive that this machine uses, whatever its release."""
+    for codename in ("trixie", "bookworm", "stable", "forky"):
+        source = archive(sources, f"{codename}-security")
+        if source:
+            return source.uri
+    return None
+
+
 def parse_routes(text: str) -> list[tuple[str, ipaddress.IPv4Network]]:
     """Parse /proc/net/route into (interface, network) pairs, without the default route."""
     routes = []

@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
-# Gives a node its limits, address and SSH key, starts it, and waits until its systemd has started.
+# Gives a node its limits, address, filters against false ones and SSH key, starts it, and waits until systemd has started.
 set -euo pipefail
 incus() { command ${SUDO:+sudo -n --preserve-env=INCUS_DIR} incus --project "$PROJECT" "$@"; }
 
-device() { # DEVICE KEY VALUE: the first setting makes the profile's device one of the node's own
-  incus config device set "$NODE" "$1" "$2=$3" 2>/dev/null || incus config device override "$NODE" "$1" "$2=$3"
+device() { # DEVICE KEY=VALUE...: the first setting makes the profile's device one of the node's own
+  local verb=override
+  if incus config device list "$NODE" | grep -x "$1" >/dev/null; then verb="set"; fi
+  incus config device "$verb" "$NODE" "$@"
 }
 
 incus config set "$NODE" limits.cpu="$CORES" limits.memory="${MEMORY}MiB"
-device root size "${DISK}GiB"
+device root size="${DISK}GiB"
 before=$(incus config device get "$NODE" eth0 ipv4.address 2>/dev/null || true)
-device eth0 ipv4.address "$ADDRESS"
+# In one step: Incus wants the address for the filter. Words on purpose.
+# shellcheck disable=SC2086
+device eth0 ipv4.address="$ADDRESS" $FILTERS
 
 state=$(incus list "^$NODE\$" --format csv --columns s)
 if [ "$state" != RUNNING ]; then

@@ -6,11 +6,13 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from millrace.access import remote, sql
 from millrace.console import CommandError, MillraceError, say
 from millrace.model.current import current_environment
+from millrace.verbs import updates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -212,6 +214,8 @@ def main(_argv: list[str]) -> int:
                 say("\x1b[2J\x1b[H")
             say(render(status))
             if not pause:
+                # Not while watching: it takes a node about a second of its processor.
+                say("\n".join(updates.render(updates.collect(status.nodes), datetime.now(UTC))))
                 return 0 if status.healthy else 1
             time.sleep(pause)
     except KeyboardInterrupt:

@@ -6,7 +6,6 @@ nodes need is the roles' business.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import tarfile
@@ -16,47 +15,21 @@ from typing import TYPE_CHECKING
 
 from millrace.artifacts.model import file_sha256
 from millrace.artifacts.store import checksum_file, verified
-from millrace.console import MillraceError, run, say, stream
+from millrace.console import MillraceError, run, say
 from millrace.model.login import USER
 from millrace.paths import cache_dir
+from millrace.providers import debian_image
+from millrace.providers.debian_image import PACKAGES, SSHD, SUITE, mirror, newest_first
 from millrace.providers.lab import incus
-from millrace.system import DEBIAN_KEYRING, debian_mirror, read_apt_sources, read_os_release
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SUITE = "trixie"
-# The one list of what is in the base image.
-PACKAGES = (
-    "acl",
-    "ca-certificates",
-    "curl",
-    "dbus",
-    "iproute2",
-    "nftables",
-    "openjdk-21-jre-headless",
-    "openssh-server",
-    "openssl",
-    "procps",
-    "python3",
-    "python3-apt",
-    "python3-cryptography",
-    "python3-psycopg2",
-    "python3-venv",
-    "rsync",
-    "sudo",
-    "systemd",
-    "systemd-resolved",
-    "systemd-sysv",
-    "tzdata",
-    "udev",
-    "zstd",
-)
+KIND = "millrace-base"
 NETWORK_FILE = "/etc/systemd/network/80-eth0.network"
 # The bridge has IPv4 alone. An IPv6 address of eth0's own may be taken for a duplicate right after a restart,
 # and then the boot waits two minutes for it (seen: "dadfailed", and a failed unit).
 NETWORK = "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
-SSHD = "PasswordAuthentication no\\nKbdInteractiveAuthentication no\\nPermitRootLogin no\\n"
 # Every container is made from the same image, so host keys may only come into being at its first boot.
 HOST_KEYS = (
     "[Unit]\\nDescription=Host keys of the SSH server\\nBefore=ssh.service ssh.socket\\n"
@@ -80,21 +53,13 @@ HOOKS = (
 
 
 def recipe_hash(packages: tuple[str, ...] = PACKAGES, hooks: tuple[str, ...] = HOOKS) -> str:
-    """Return 12 hexadecimal digits that change whenever the image would be another one."""
-    recipe = {"suite": SUITE, "packages": sorted(packages), "hooks": hooks, "machine": platform.machine()}
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
+    """Return 12 hexadecimal digits that change whenever the image would be made otherwise."""
+    return debian_image.recipe_hash(packages=sorted(packages), hooks=hooks)
 
 
-def alias() -> str:
-    """Return the name under which the daemon keeps the image."""
-    return f"millrace-base-{recipe_hash()}"
-
-
-def mirror() -> str | None:
-    """Return this machine's own Debian mirror for the image; None (on Ubuntu) leaves it to mmdebstrap."""
-    if read_os_release().id != "debian":
-        return None
-    return debian_mirror(read_apt_sources())
+def folder() -> Path:
+    """Return where images are kept."""
+    return cache_dir() / "images"
 
 
 def _metadata() -> bytes:
@@ -118,18 +83,11 @@ def build(target: Path) -> None:
     """Make the root file system with mmdebstrap at ``target``; an interrupted build leaves nothing there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"partial-{target.name}")
-    words = ["mmdebstrap", "--mode=root", "--variant=important", f"--include={','.join(PACKAGES)}"]
-    words += [f"--keyring={DEBIAN_KEYRING}", "--quiet"]
-    words += [f"--customize-hook={hook}" for hook in HOOKS]
-    source = mirror()
-    status = stream(incus.root_command(*words, SUITE, str(partial), *([source] if source else [])))
-    if status != 0:
+    try:
+        debian_image.mmdebstrap(partial, PACKAGES, HOOKS)
+    except MillraceError:
         run(incus.root_command("rm", "-f", str(partial)))
-        msg = (
-            f"the base image could not be made (mmdebstrap: status {status}, its messages are above).\n"
-            f"It comes from {source or 'the default Debian mirror'}: is it in reach (apt-get update)?"
-        )
-        raise MillraceError(msg)
+        raise
     run(incus.root_command("mv", str(partial), str(target)))
     run(incus.root_command("chmod", "0644", str(target)))
     checksum_file(target).write_text(f"{file_sha256(target)}  {target.name}\n", encoding="ascii")
@@ -144,12 +102,46 @@ def unusable(image: Path) -> str:
     return f"the cached image {image.name} is not what was made: its checksum differs"
 
 
+def imported() -> list[str]:
+    """Return the aliases of the daemon's base images, newest first."""
+    images = incus.query("/1.0/images?recursion=1")
+    images.sort(key=lambda one: str(one["uploaded_at"]), reverse=True)
+    names = [str(alias["name"]) for one in images for alias in one["aliases"]]
+    return [name for name in names if name.startswith(f"{KIND}-")]
+
+
+def _cached(stem: str) -> list[Path]:
+    """Return the images in the cache whose names begin so, newest first; not what lies beside them."""
+    return [path for path in newest_first(folder(), f"{stem}-*.tar") if "." not in path.stem]
+
+
+def _forget(name: str) -> None:
+    """Remove an image from the cache."""
+    root = folder() / f"{name}.tar"
+    for path in (root, checksum_file(root), root.with_name(f"{name}.metadata.tar")):
+        path.unlink(missing_ok=True)
+
+
+def _delete(name: str) -> None:
+    """Remove an image from the daemon; nodes that were made from it stay as they are."""
+    incus.incus("image", "delete", "--project", "default", name)
+
+
 def ensure() -> str:
-    """Make, keep and import the base image where it is missing; return its alias."""
-    name = alias()
-    if incus.image_exists(name):
-        return name
-    root = cache_dir() / "images" / f"{name}.tar"
+    """Make, keep and import the base image where it is missing; return its alias. Old ones are removed."""
+    stem = f"{KIND}-{recipe_hash()}"
+    usable = (path.stem for path in _cached(stem) if not unusable(path))
+    name = debian_image.current(stem, PACKAGES, usable)
+    if not incus.image_exists(name):
+        _import(name)
+    debian_image.prune([path.stem for path in _cached(KIND)], name, _forget)
+    debian_image.prune(imported(), name, _delete)
+    return name
+
+
+def _import(name: str) -> None:
+    """Hand an image to the daemon; it is made before where the cache has none that is whole."""
+    root = folder() / f"{name}.tar"
     reason = unusable(root)
     if reason:
         say(reason)
@@ -160,4 +152,3 @@ def ensure() -> str:
     metadata.write_bytes(_metadata())
     say(f"importing the base image {name}")
     incus.incus("image", "import", str(metadata), str(root), "--alias", name, "--project", "default")
-    return name

@@ -129,6 +129,14 @@ def reconcile(project: str, topology: Topology, tool: terraform.Terraform, state
     return bool(found.foreign or found.vanished or found.frozen or found.stopped)
 
 
+def image_for(topology: Topology, state: Path) -> str:
+    """Return the image of new nodes. Without any, no mirror is asked: what there is stays as it was made."""
+    instances = incus.instances(incus.project_name(topology.environment))
+    own = {instance.name for instance in instances if instance.owner == owner_id(state)}
+    there = image.imported()
+    return there[0] if there and own.issuperset(topology.nodes) else image.ensure()
+
+
 def apply(topology: Topology, state: Path) -> bool:
     """Make the nodes as the topology says; tell whether anything changed."""
     env = topology.environment
@@ -140,7 +148,7 @@ def apply(topology: Topology, state: Path) -> bool:
             "topology": str(repo_root() / "inventories" / env / "topology.yml"),
             "ssh_public_key": ssh.ensure_key(state),
             "owner": make_owner_id(state),
-            "image": image.ensure(),
+            "image": image_for(topology, state),
             "sudo": incus.needs_sudo(),
         }
     )
