@@ -40,6 +40,8 @@ resource "libvirt_cloudinit_disk" "this" {
     ethernets = {
       node = {
         match       = { macaddress = local.mac }
+        accept-ra   = false
+        link-local  = []
         addresses   = ["${var.address}/${var.network.prefix}"]
         routes      = [{ to = "0.0.0.0/0", via = var.network.gateway }]
         nameservers = { addresses = [var.network.gateway], search = [var.network.domain] }

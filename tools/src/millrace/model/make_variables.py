@@ -12,7 +12,7 @@ TAKEN = (
     *("MAKE*", "MFLAGS", "GNUMAKEFLAGS", "CURDIR", "SUFFIXES", "VPATH"),
     # The Makefile's: assigned there, or what says where and how every verb works.
     *("STDLIB", "MILLRACE", "TOOLS", "TOOLS_HASH", "TERRAFORM*", "SERVICES", "DECLARATIONS", "PLAYBOOK"),
-    *("TESTS_ON_NODES", "ENV", "LIMIT", "TAGS", "YES", "PURGE", "RECREATE", "JOBS"),
+    *("TESTS_ON_NODES", "ENV", "LIMIT", "TAGS", "YES", "PURGE", "RECREATE", "REBUILD", "DATA", "JOBS"),
 )
 
 

@@ -134,6 +134,7 @@ class Terraform:
         """Plan; return {resource: "create", "update", "replace" or "delete"}, None for nothing to do."""
         plan = str(self.home / "plan")
         words = ["plan", "-no-color", "-detailed-exitcode", f"-out={plan}"]
+        words += [f"-replace={address}" for address in self._rebuilt()]
         try:
             self.call(*words, f"-var-file={self.home / VARIABLES}")
         except CommandError as error:
@@ -141,6 +142,21 @@ class Terraform:
                 raise
             return changes(json.loads(self.call("show", "-json", plan)))
         return None
+
+    def _rebuilt(self) -> list[str]:
+        """Return the addresses of what is made anew, since the caller names its nodes: REBUILD=NODE,…."""
+        wanted = [name for name in os.environ.get("REBUILD", "").split(",") if name]
+        if not wanted:
+            return []
+        there = self.nodes()
+        if unknown := sorted(set(wanted) - there):
+            message = f"REBUILD: there is no node {', '.join(unknown)}; there are: {', '.join(sorted(there))}"
+            raise MillraceError(message)
+        return [
+            str(resource["address"])
+            for resource in self.resources()
+            if any(resource["address"].startswith(f'module.node["{name}"].') for name in wanted)
+        ]
 
     def apply(self) -> None:
         """Apply the plan, showing one line for each finished resource and everything where it fails."""

@@ -6,43 +6,43 @@ latter two, so no disk needs partitions or a boot loader, and the root grows to 
 
 from __future__ import annotations
 
-import hashlib
-import json
-import platform
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from millrace.artifacts.model import file_sha256
 from millrace.artifacts.store import checksum_file, verified
-from millrace.console import MillraceError, run, say, stream
+from millrace.console import MillraceError, run, say
 from millrace.machine import sudo
 from millrace.paths import cache_dir
-from millrace.providers.lab import image as base
-from millrace.system import DEBIAN_KEYRING
+from millrace.providers import debian_image
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+KIND = "millrace-vm"
 PACKAGES = (
-    *base.PACKAGES,
+    *debian_image.PACKAGES,
     "cloud-init",
     "e2fsprogs",
     "linux-image-cloud-amd64",
     "netplan.io",
     "systemd-timesyncd",
-    "unattended-upgrades",
 )
 SIZE = "3G"  # of the root file system before it grows to its disk; most of it is holes
 FILES = ("root.img", "vmlinuz", "initrd.img")
-# No other data source is asked: each would cost a boot its time-out.
-CLOUD = "datasource_list: [NoCloud, None]\\n"
-SSHD = base.SSHD
+# No other data source is asked: each would cost a boot its time-out. Of the programs that could set up the
+# network, ifupdown is in every Debian, comes first, and takes no default route from cloud-init (seen).
+CLOUD = (
+    "datasource_list: [NoCloud, None]\\n"
+    "system_info:\\n  network:\\n    renderers: [netplan]\\n    activators: [netplan]\\n"
+)
 HOOKS = (
     f'printf "{CLOUD}" > "$1/etc/cloud/cloud.cfg.d/90-millrace.cfg"',
-    f'printf "{SSHD}" > "$1/etc/ssh/sshd_config.d/10-millrace-image.conf"',
+    f'printf "{debian_image.SSHD}" > "$1/etc/ssh/sshd_config.d/10-millrace-image.conf"',
     'printf "/dev/vda / ext4 errors=remount-ro 0 1\\n" > "$1/etc/fstab"',
     'chroot "$1" systemctl enable systemd-networkd systemd-resolved systemd-timesyncd ssh',
+    'chroot "$1" systemctl mask networking.service',
     'rm -f "$1"/etc/ssh/ssh_host_* "$1/etc/hostname"',
     ': > "$1/etc/machine-id"',
 )
@@ -59,20 +59,13 @@ class Image:
 
 
 def recipe_hash() -> str:
-    """Return 12 hexadecimal digits that change whenever the image would be another one."""
-    recipe = {
-        "suite": base.SUITE,
-        "packages": sorted(PACKAGES),
-        "hooks": HOOKS,
-        "size": SIZE,
-        "machine": platform.machine(),
-    }
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
+    """Return 12 hexadecimal digits that change whenever the image would be made otherwise."""
+    return debian_image.recipe_hash(packages=sorted(PACKAGES), hooks=HOOKS, size=SIZE)
 
 
 def folder() -> Path:
-    """Return where the image's files lie."""
-    return cache_dir() / "images" / f"millrace-vm-{recipe_hash()}"
+    """Return where images are kept, a directory each."""
+    return cache_dir() / "images"
 
 
 def _as_root(*words: str) -> str:
@@ -85,20 +78,13 @@ def build(target: Path) -> None:
     tree = partial / "tree"
     _as_root("rm", "-rf", str(partial))
     partial.mkdir(parents=True)
-    words = ["mmdebstrap", "--mode=root", "--variant=important", f"--include={','.join(PACKAGES)}"]
-    words += [f"--keyring={DEBIAN_KEYRING}", "--quiet", "--format=directory"]
-    words += [f"--customize-hook={hook}" for hook in HOOKS]
-    source = base.mirror()
-    status = stream(sudo.root_command(*words, base.SUITE, str(tree), *([source] if source else [])))
-    if status != 0:
+    try:
+        debian_image.mmdebstrap(tree, PACKAGES, HOOKS, "--format=directory")
+    except MillraceError:
         _as_root("rm", "-rf", str(partial))
-        message = (
-            f"the image could not be made (mmdebstrap: status {status}, its messages are above).\n"
-            f"It comes from {source or 'the default Debian mirror'}: is it in reach (apt-get update)?"
-        )
-        raise MillraceError(message)
-    for name, link in (("vmlinuz", "vmlinuz"), ("initrd.img", "initrd.img")):
-        _as_root("cp", "--dereference", str(tree / link), str(partial / name))
+        raise
+    for name in ("vmlinuz", "initrd.img"):
+        _as_root("cp", "--dereference", str(tree / name), str(partial / name))
     _as_root("truncate", f"--size={SIZE}", str(partial / "root.img"))
     _as_root("mkfs.ext4", "-q", "-L", "root", "-d", str(tree), str(partial / "root.img"))
     _as_root("rm", "-rf", str(tree))
@@ -109,13 +95,27 @@ def build(target: Path) -> None:
     partial.rename(target)
 
 
+def whole(image: Path) -> bool:
+    """Tell whether the files of an image are what was made."""
+    return all((image / name).exists() and verified(image / name) is not None for name in FILES)
+
+
+def _cached(stem: str) -> list[Path]:
+    return [path for path in debian_image.newest_first(folder(), f"{stem}-*") if path.is_dir()]
+
+
 def ensure() -> Image:
     """Make and keep the image where it is missing or not what was made; return its files."""
-    target = folder()
-    if target.exists() and not all(verified(target / name) for name in FILES):
-        say(f"the image {target.name} is not what was made: its checksums differ; making it again")
+    stem = f"{KIND}-{recipe_hash()}"
+    name = debian_image.current(stem, PACKAGES, (path.name for path in _cached(stem) if whole(path)))
+    target = folder() / name
+    if target.exists() and not whole(target):
+        say(f"the cached image {name} is not what was made: its checksums differ")
         shutil.rmtree(target)
     if not target.exists():
-        say(f"making the image {target.name} from {base.mirror() or 'the default Debian mirror'} (minutes)")
+        say(f"making the image {name} from {debian_image.mirror() or 'the default Debian mirror'} (minutes)")
         build(target)
-    return Image(*(target / name for name in FILES))
+    debian_image.prune(
+        [path.name for path in _cached(KIND)], name, lambda old: shutil.rmtree(folder() / old)
+    )
+    return Image(*(target / part for part in FILES))
