@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from millrace import paths
 from millrace.access import ssh
 from millrace.console import MillraceError
 from millrace.model.outline import Outline
@@ -292,7 +293,7 @@ def test_destroy_leaves_the_data_of_lasting_nodes(
 
 
 def test_all_that_the_root_makes_besides_data_is_destroyed_by_name() -> None:
-    root = terraform.repo_root() / "terraform" / "providers" / "openstack" / "main.tf"
+    root = paths.repo_root() / "terraform" / "providers" / "openstack" / "main.tf"
     made = {
         ".".join(line.split('"')[1::2])
         for line in root.read_text().splitlines()

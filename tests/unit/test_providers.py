@@ -133,7 +133,7 @@ def test_the_bootstrap_changes_no_bridge_of_another_environment(
 ) -> None:
     another(inventories, "b")
     another(inventories, "broken", ("cidr: 10.77.0.0/24", "cidr: 10.77"))
-    another(inventories, "vm", ("provider: lab", "provider: libvirt"))
+    another(inventories, "cloud", ("provider: lab", "provider: openstack"))
     monkeypatch.setattr(bootstrap, "look", lambda _: None)
     monkeypatch.setattr(bootstrap, "problems", lambda *_: [])
     monkeypatch.setattr(bootstrap, "change", lambda *_: pytest.fail("the machine was changed"))
@@ -141,5 +141,5 @@ def test_the_bootstrap_changes_no_bridge_of_another_environment(
         MillraceError, match=r"nothing was changed, because\n  - network\.bridge: millrace0 is"
     ) as caught:
         bootstrap.main([])
-    assert "inventories/vm" not in str(caught.value)
+    assert "inventories/cloud" not in str(caught.value)
     assert "inventories/broken" not in str(caught.value)
