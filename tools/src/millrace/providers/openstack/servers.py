@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
@@ -183,3 +184,5 @@ def destroy(topology: Topology, state: Path) -> None:
     kept = data_disks.kept(topology, existing_data(tool.resources()))
     tool.destroy(*(ALL_BUT_DATA if kept else ()))
     (state / contract.FILE).unlink(missing_ok=True)
+    # Servers that are made anew get keys that no one has had.
+    shutil.rmtree(state / "host-keys", ignore_errors=True)
