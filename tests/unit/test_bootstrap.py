@@ -128,7 +128,6 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
         (tmp_path / "inventories" / env / "topology.yml").write_text(text, encoding="utf-8")
     monkeypatch.setattr("millrace.paths.repo_root", lambda: tmp_path)
     monkeypatch.setattr(bootstrap, "repo_root", lambda: tmp_path)
-    monkeypatch.setattr(needs, "IMPLEMENTED", ("lab", "libvirt"))
     monkeypatch.setitem(needs.PREPARATIONS, "libvirt", lambda _: made)
     monkeypatch.setenv("ENV", "cloud")
     monkeypatch.setenv("YES", "1")

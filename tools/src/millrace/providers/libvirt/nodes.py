@@ -215,3 +215,4 @@ def destroy(topology: Topology, state: Path) -> None:
     tool.change_variables({**given(topology, state), "existing_data": {}, "release_data": []})
     tool.destroy(*(ALL_BUT_DATA if data_disks.kept(topology, disks) else ()))
     (state / contract.FILE).unlink(missing_ok=True)
+    host_keys.forget(state)
