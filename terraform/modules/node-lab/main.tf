@@ -19,7 +19,7 @@ locals {
 
 resource "terraform_data" "instance" {
   triggers_replace = local.identity
-  input = { image = var.image, groups = var.groups }
+  input            = { image = var.image, groups = var.groups }
 
   lifecycle {
     # A new image is for new nodes only: replacing a database because of a new base package would lose its data.
