@@ -7,7 +7,7 @@ import json
 import struct
 import subprocess
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING
 
 from millrace.access import remote
 
@@ -59,7 +59,7 @@ def _ip(text: str) -> bytes:
 
 def checksum(data: bytes) -> int:
     """Return the internet checksum of an even number of bytes."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -98,7 +98,7 @@ def send(node: str, interface: str, frames: Sequence[bytes]) -> None:
 
 
 @contextmanager
-def listening(node: str, interface: str, mark: bytes, last: bytes) -> Iterator[TextIO]:
+def listening(node: str, interface: str, mark: bytes, last: bytes) -> Iterator[IO[str]]:
     """Listen on a node; what is read from the given file afterwards is the JSON list of marked frames."""
     command = remote.ssh_argv(node, _as_root(LISTEN, interface, mark.hex(), last.hex()))
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as listener:  # noqa: S603 - our own words

@@ -12,7 +12,7 @@ from millrace import system
 from millrace.console import MillraceError
 from millrace.machine import bootstrap, findings, sudo
 from millrace.machine.bootstrap import backports_source
-from millrace.providers import needs, terraform
+from millrace.providers import debian_image, needs, terraform
 from millrace.providers.interface import NOTHING_FOUND, Machine, Needs
 from millrace.providers.lab import daemon, image, incus
 
@@ -237,8 +237,8 @@ def test_without_a_terminal_the_answer_is_no_and_the_way_to_yes_is_named(
 
 
 def test_the_image_has_another_name_when_its_recipe_changes() -> None:
-    assert image.recipe_hash() == image.recipe_hash(tuple(reversed(image.PACKAGES)))
-    assert image.recipe_hash() != image.recipe_hash((*image.PACKAGES, "vim"))
+    assert image.recipe_hash() == image.recipe_hash(tuple(reversed(debian_image.PACKAGES)))
+    assert image.recipe_hash() != image.recipe_hash((*debian_image.PACKAGES, "vim"))
     assert image.recipe_hash() != image.recipe_hash(hooks=(*image.HOOKS, "true"))
 
 

@@ -37,6 +37,9 @@ SUPERUSERS = ("kafka_admin",)
 # role, or for one template or task. Each is rendered once with each of the list.
 REGISTERED: dict[str, list[dict[str, Any]]] = {
     "base": [{"__base_kernel": {"results": [{"item": "net.core.somaxconn", "stat": {"exists": True}}]}}],
+    "base/sources.yml: Add the suites that are missing": [
+        {"item": {"uri": "http://mirror.example/debian", "suite": "trixie-updates"}}
+    ],
     "jvm_app": [{"__jvm_app_artifact": {"path": "/cache/kafka.tar", "sha256": "0" * 64, "key": "0" * 12}}],
     "kafka": [{"__kafka_wheels": WHEELS}],
     "python_service": [SERVICE],
