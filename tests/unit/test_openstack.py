@@ -294,11 +294,11 @@ def test_destroy_leaves_the_data_of_lasting_nodes(
 
 
 def test_after_a_destroy_servers_get_other_host_keys(tool: FakeTerraform, state: Path) -> None:
-    before = servers.host_keys(cloud(), state)
-    assert servers.host_keys(cloud(), state) == before
+    before = Cloud(cloud(), state).host_keys()
+    assert Cloud(cloud(), state).host_keys() == before
     servers.destroy(cloud(), state)
     assert tool.done[-1].startswith("destroy")
-    assert servers.host_keys(cloud(), state)["jump"] != before["jump"]
+    assert Cloud(cloud(), state).host_keys()["jump"] != before["jump"]
 
 
 def test_provision_writes_the_way_in(
