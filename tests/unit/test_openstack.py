@@ -16,7 +16,7 @@ from millrace.access import ssh
 from millrace.console import MillraceError
 from millrace.model.outline import Outline
 from millrace.model.topology import Topology, parse_topology
-from millrace.providers import contract, host_keys, terraform
+from millrace.providers import contract, terraform
 from millrace.providers.interface import Machine
 from millrace.providers.openstack import clouds, needs, servers
 from millrace.providers.openstack.provider import Cloud
@@ -294,11 +294,11 @@ def test_destroy_leaves_the_data_of_lasting_nodes(
 
 
 def test_after_a_destroy_servers_get_other_host_keys(tool: FakeTerraform, state: Path) -> None:
-    before = host_keys.ensure(cloud(), state)
-    assert host_keys.ensure(cloud(), state) == before
+    before = Cloud(cloud(), state).host_keys()
+    assert Cloud(cloud(), state).host_keys() == before
     servers.destroy(cloud(), state)
     assert tool.done[-1].startswith("destroy")
-    assert host_keys.ensure(cloud(), state)["jump"] != before["jump"]
+    assert Cloud(cloud(), state).host_keys()["jump"] != before["jump"]
 
 
 def test_provision_writes_the_way_in(
