@@ -8,6 +8,7 @@ import one_tier
 import pytest
 import yaml
 
+from millrace.console import MillraceError
 from millrace.model.topology import parse_topology
 from millrace.paths import repo_root
 from millrace.providers import terraform
@@ -136,5 +137,5 @@ def test_a_node_is_made_anew_by_its_name_alone(
     assert said.count("-replace=") == 1
     assert '-replace=module.node["a"].libvirt_domain.this' in said
     monkeypatch.setenv("REBUILD", "c")
-    with pytest.raises(terraform.MillraceError, match="REBUILD: there is no node c; there are: a, ab"):
+    with pytest.raises(MillraceError, match="REBUILD: there is no node c; there are: a, ab"):
         tool.plan()
