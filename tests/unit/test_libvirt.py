@@ -8,7 +8,7 @@ import one_tier
 import pytest
 import yaml
 
-from millrace.console import MillraceError
+from millrace.console import CommandError, MillraceError
 from millrace.model.topology import parse_topology
 from millrace.paths import repo_root
 from millrace.providers import terraform
@@ -139,3 +139,21 @@ def test_a_node_is_made_anew_by_its_name_alone(
     monkeypatch.setenv("REBUILD", "c")
     with pytest.raises(MillraceError, match="REBUILD: there is no node c; there are: a, ab"):
         tool.plan()
+
+
+def test_a_short_read_of_the_provider_is_repeated_and_no_other_failure(
+    tool: terraform.Terraform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [CommandError(["terraform"], 1, "Error: error while retrieving remote ISO: EOF")]
+
+    def call(_: terraform.Terraform, *_words: str) -> str:
+        if failures:
+            raise failures.pop()
+        return ""
+
+    monkeypatch.setattr(terraform.Terraform, "call", call)
+    assert tool.plan() is None
+    failures.append(CommandError(["terraform"], 1, "Error: no such pool"))
+    with pytest.raises(CommandError, match="no such pool"):
+        tool.plan()
+    assert failures == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import threading
 import time
@@ -26,6 +27,13 @@ def ask(questions: IO[str], first: str, line: Callable[[int], str]) -> None:
             questions.write(line(number))
     except (BrokenPipeError, ValueError):
         return  # the node is gone, which is what this is about
+
+
+def listen(answers: IO[str], numbers: list[int]) -> None:
+    """Add the number of each whole line that comes; the node may be gone in the middle of one."""
+    for answer in answers:
+        if answer.endswith("\n"):
+            numbers.append(int(answer))
 
 
 def acknowledged_until(
@@ -62,4 +70,6 @@ def acknowledged_until(
         strike()
         process.wait()
         listening.join()
+        with contextlib.suppress(BrokenPipeError):  # what was not sent any more
+            process.stdin.close()
     return numbers

@@ -80,6 +80,9 @@ def main() -> int:
     node = one_tier.make(name)[0]
     try:
         play(name, node, phases)
+    except Exception as error:
+        say(f"make test-libvirt: failed: {error}")  # now, since to remove the nodes may fail too
+        raise
     finally:
         with phases.phase("destroy"):
             make("destroy", PURGE="1")
