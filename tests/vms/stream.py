@@ -33,7 +33,7 @@ def listen(answers: IO[str], numbers: list[int]) -> None:
     """Add the number of each whole line that comes; the node may be gone in the middle of one."""
     for answer in answers:
         if answer.endswith("\n"):
-            numbers.append(int(answer))
+            numbers.append(int(answer))  # noqa: PERF401 - others look at it meanwhile
 
 
 def acknowledged_until(
