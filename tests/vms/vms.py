@@ -62,6 +62,11 @@ def play(name: str, node: str, phases: Phases) -> None:
         pytest = str(repo_root() / ".venv" / "bin" / "pytest")
         stream_checked([pytest, "-q", "tests/testinfra"], cwd=repo_root(), env=environment())
         say(posing.try_it(current_environment().topology, node))
+    with phases.phase("down and start"):
+        make("down")
+        make("start")
+        make("smoke")
+        make("status")
     with phases.phase("hard reset"):
         machine = domain(one_tier.NAME, node)
         acknowledged = tier(node).acknowledged_until(lambda: say(virsh.virsh("reset", machine).strip()))
