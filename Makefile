@@ -3,7 +3,8 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-.SHELLFLAGS := -eu -o pipefail -c
+# Without --norc, a bash that is the first one under sshd (`ssh HOST make …`) reads its start-up files, which -u breaks.
+.SHELLFLAGS := --norc -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 
 ENV ?= lab

@@ -79,8 +79,8 @@ def _settings(folder: Path) -> Iterable[str]:
 
 def _brought_along() -> Iterable[str]:
     """Give the hooks for what this machine has fetched already, and for Terraform, which Debian has not."""
-    binary = shutil.which(terraform.required())
-    yield from _uploaded(Path(str(binary)), f"/usr/local/bin/{Path(str(binary)).name}")
+    binary = Path(str(shutil.which(terraform.required()))).resolve()
+    yield f"copy-in {shlex.quote(str(binary))} /usr/local/bin"
     artifacts = cache_dir() / "artifacts"
     if artifacts.exists():
         cache = f"/home/{USER}/.cache/millrace"
