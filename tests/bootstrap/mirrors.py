@@ -29,8 +29,15 @@ def apt_settings(dump: str) -> str:
 
 
 def variables(environ: Mapping[str, str]) -> str:
-    """Return the lines of /etc/environment for the clients' variables."""
-    chosen = sorted(name for name in environ if _VARIABLES.fullmatch(name))
+    """Return the lines of /etc/environment for the clients' variables.
+
+    Those are left out that name a place on this machine; Debian's own certificates are on every one.
+    """
+    chosen = sorted(
+        name
+        for name, value in environ.items()
+        if _VARIABLES.fullmatch(name) and (not value.startswith("/") or value.startswith("/etc/ssl/certs"))
+    )
     return "".join(f'{name}="{environ[name]}"\n' for name in chosen)
 
 

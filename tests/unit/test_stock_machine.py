@@ -53,12 +53,15 @@ def test_only_the_variables_of_package_clients_are_handed_over() -> None:
         "PIP_INDEX_URL": "https://pip.example/simple",
         "GOPROXY": "https://go.example",
         "GOPATH": "/here/go",
+        "PIP_FIND_LINKS": "/here/wheels",
+        "PIP_CERT": "/etc/ssl/certs/ca-certificates.crt",
         "https_proxy": "http://proxy.example",
         "HOME": "/here",
         "AWS_SECRET_ACCESS_KEY": "no",
     }
     assert mirrors.variables(environ).splitlines() == [
         'GOPROXY="https://go.example"',
+        'PIP_CERT="/etc/ssl/certs/ca-certificates.crt"',
         'PIP_INDEX_URL="https://pip.example/simple"',
         'https_proxy="http://proxy.example"',
     ]
