@@ -3,7 +3,8 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-.SHELLFLAGS := -eu -o pipefail -c
+# Without --norc, a bash that is the first one under sshd (`ssh HOST make …`) reads its start-up files, which -u breaks.
+.SHELLFLAGS := --norc -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 
 ENV ?= lab
@@ -19,7 +20,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 ifneq ($(shell locale 2>&1 >/dev/null; locale charmap 2>&1),UTF-8)
 export LC_ALL := C.UTF-8
 endif
-export ENV NODE ROLE JOBS SERVICE TOPIC DATABASE FROM LIMIT TAGS YES PURGE RECREATE REBUILD DATA TIER WATCH ROUNDS SEED NAIVE PARTS ROWS
+export ENV NODE ROLE JOBS SERVICE TOPIC DATABASE FROM LIMIT TAGS YES PURGE RECREATE REBUILD DATA TIER RELEASE WATCH ROUNDS SEED NAIVE PARTS ROWS
 # What the caller wrote reaches the tools as it is: make would take CMD='echo $HOSTNAME' for a variable $H of its own. Recipes let the shell
 # read it from the environment, so that quotes in it are harmless too.
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
@@ -35,7 +36,7 @@ TERRAFORM_ENV := TF_DATA_DIR=$(CURDIR)/.cache/terraform TF_CLI_CONFIG_FILE= CHEC
 SERVICES := $(wildcard services/*/*/src)
 DECLARATIONS := $(wildcard services/*/application.yml)
 # An application's tests on nodes are in a folder of its name.
-TESTS_ON_NODES := tests/support tests/platform $(wildcard $(DECLARATIONS:services/%/application.yml=tests/%)) tests/chaos tests/bench tests/vms
+TESTS_ON_NODES := tests/support tests/platform $(wildcard $(DECLARATIONS:services/%/application.yml=tests/%)) tests/chaos tests/bench tests/vms tests/bootstrap
 
 ##@ The platform
 .PHONY: up bootstrap validate provision image deploy smoke
@@ -92,7 +93,7 @@ clean: ## Remove what was built in this clone (tool environment, linters' caches
 	@find . -name __pycache__ -prune -exec rm -rf {} + -o -name '*.egg-info' -prune -exec rm -rf {} +
 
 ##@ Tests
-.PHONY: check check-lint check-types check-roles check-terraform check-unit test chaos bench test-libvirt molecule
+.PHONY: check check-lint check-types check-roles check-terraform check-unit test chaos bench test-libvirt test-bootstrap molecule
 check: check-lint check-types check-terraform check-unit check-roles ## All that needs no node (`make -k check` goes on after a failure)
 check-lint: tools
 	@$(MILLRACE) validate
@@ -114,7 +115,7 @@ check-terraform: tools
 	$(TERRAFORM_ENV) $(TERRAFORM) fmt -check -recursive terraform
 	.venv/bin/millrace check-terraform
 check-unit: tools
-	PYTHONPATH=tests/unit:tests/chaos:tests/bench:tests/vms:tests/support:$(subst $(space),:,$(SERVICES)) .venv/bin/pytest --import-mode=importlib tests/unit \
+	PYTHONPATH=tests/unit:tests/chaos:tests/bench:tests/vms:tests/bootstrap:tests/support:$(subst $(space),:,$(SERVICES)) .venv/bin/pytest --import-mode=importlib tests/unit \
 	  $(wildcard services/*/*/tests tools/tests)
 test: ## All of check, then the lab: up, a second up that changes nothing, tests on it
 	@$(STDLIB) millrace.verbs.phases test
@@ -128,6 +129,8 @@ bench: ## Figures of the running lab, into reports/bench.json and docs/benchmark
 	@BENCH_SECONDS=$(SECONDS) PYTHONPATH=tests/bench:tests/support:$(subst $(space),:,$(SERVICES)) .venv/bin/python -m bench
 test-libvirt: tools ## One tier on virtual machines, from boot to destroy: TIER=timescaledb or kafka (up to an hour without KVM)
 	@PYTHONPATH=tests/vms:tests/support .venv/bin/python -m vms
+test-bootstrap: tools ## A stock Debian, in a VM, becomes the operator's machine: RELEASE=bookworm or trixie (hours without KVM)
+	@PYTHONPATH=tests/bootstrap .venv/bin/python -m first_day
 molecule: ## Each role alone on throw-away containers, two at a time (JOBS=2), or one: ROLE=kafka
 	@$(STDLIB) millrace.verbs.phases molecule
 

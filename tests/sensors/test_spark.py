@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import nested
 import pytest
 
-from millrace import artifacts, paths
+from millrace import paths
+from millrace.artifacts import api as artifacts
 
 if TYPE_CHECKING:
     from pathlib import Path

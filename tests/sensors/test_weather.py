@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from millrace import artifacts, paths
+from millrace import paths
+from millrace.artifacts import api as artifacts
 from sensors_replay.table import Table, read_table
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from millrace.artifacts import ArtifactError, JvmRecipe, PysparkRecipe, WheelhouseRecipe, obtain
+from millrace.artifacts.api import ArtifactError, JvmRecipe, PysparkRecipe, WheelhouseRecipe, obtain
 from millrace.artifacts.model import key_of
 from millrace.artifacts.pyspark import arrange
 

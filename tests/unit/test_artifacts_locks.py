@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from millrace.artifacts import ArtifactError, JvmRecipe, lock_jars, lock_wheels, pins
+from millrace.artifacts import pins
+from millrace.artifacts.api import ArtifactError, JvmRecipe, lock_jars, lock_wheels
 from millrace.artifacts.model import key_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from millrace.artifacts import ArtifactError, SdistRecipe, obtain
+from millrace.artifacts.api import ArtifactError, SdistRecipe, obtain
 from millrace.artifacts.model import key_of
 
 if TYPE_CHECKING:

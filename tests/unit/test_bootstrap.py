@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from millrace import system
+from millrace import paths, system
 from millrace.console import MillraceError
 from millrace.machine import bootstrap, findings, sudo
 from millrace.machine.bootstrap import backports_source
@@ -252,3 +253,27 @@ def test_the_image_has_another_name_when_its_recipe_changes() -> None:
 )
 def test_versions_of_terraform_and_tofu(text: str, version: tuple[int, int, int]) -> None:
     assert terraform.parse_version(text) == version
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "machine.bootstrap",
+        "model.lasting",
+        "providers.lab.needs",
+        "providers.libvirt.needs",
+        "providers.openstack.needs",
+        "providers.terraform",
+        "verbs.phases",
+    ],
+)
+def test_what_runs_before_the_tool_environment_needs_only_python(module: str) -> None:
+    # -S: without the packages that this Python has, as on a stock Debian, whose Python has no PyYAML.
+    done = subprocess.run(  # noqa: S603 - fixed words
+        [sys.executable, "-S", "-c", f"import millrace.{module}"],
+        env={"PYTHONPATH": str(paths.repo_root() / "tools" / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

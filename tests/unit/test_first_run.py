@@ -55,6 +55,15 @@ def shown(folder: Path, **given: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
 
 
+def test_a_command_of_ssh_reads_no_start_up_file(tmp_path: Path) -> None:
+    folder = clone(tmp_path / "clone")
+    (tmp_path / ".bashrc").write_text("echo read\n")
+    # As sshd leaves it to the shell that runs a command.
+    done = show(folder, HOME=str(tmp_path), SSH_CLIENT="192.0.2.1 50000 22", SHLVL="0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "read" not in done.stdout.splitlines()
+
+
 @pytest.mark.parametrize("name", ["with space", "with:colon"])
 def test_a_path_that_would_be_split_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
     done = show(clone(tmp_path / name))

@@ -132,7 +132,7 @@ def main() -> None:
     module = AnsibleModule(ARGUMENTS, required_if=REQUIRED_IF, supports_check_mode=True)
     try:
         # Imported here so that a run on a node, where the package isn't, ends with advice and no traceback.
-        from millrace import artifacts  # noqa: PLC0415
+        from millrace.artifacts import api as artifacts  # noqa: PLC0415
         from millrace.paths import cache_dir  # noqa: PLC0415
     except ImportError as error:
         module.fail_json(

@@ -91,7 +91,7 @@ def mirror() -> str | None:
     return debian_mirror(read_apt_sources())
 
 
-def sources() -> list[str]:
+def sources(release: str = SUITE) -> list[str]:
     """Return the apt sources of an image, one a line: this machine's own. None leaves them to mmdebstrap.
 
     What it takes by itself has the security suite, too.
@@ -99,22 +99,24 @@ def sources() -> list[str]:
     archive = mirror()
     if archive is None:
         return []
-    lines = [(archive, SUITE), (archive, f"{SUITE}-updates")]
+    lines = [(archive, release), (archive, f"{release}-updates")]
     security = security_archive(read_apt_sources())
     if security is None:
         say("this machine has no apt source of Debian's security suite, so the image gets none either")
     else:
-        lines.append((security, f"{SUITE}-security"))
+        lines.append((security, f"{release}-security"))
     return [f"deb [signed-by={DEBIAN_KEYRING}] {uri} {suite} main" for uri, suite in lines]
 
 
-def mmdebstrap(target: Path, packages: Sequence[str], hooks: Sequence[str], *options: str) -> None:
+def mmdebstrap(
+    target: Path, packages: Sequence[str], hooks: Sequence[str], *options: str, release: str = SUITE
+) -> None:
     """Make a root file system at `target`. Raises MillraceError when that fails, and leaves what there is."""
     words = ["mmdebstrap", "--mode=root", "--variant=important", f"--include={','.join(packages)}", "--quiet"]
     words += [f"--keyring={DEBIAN_KEYRING}", "--skip=cleanup/apt/lists", *options]
     words += [f"--aptopt={option}" for option in _OPTIONS]
     words += [f"--customize-hook={hook}" for hook in hooks]
-    status = stream(sudo.root_command(*words, SUITE, str(target), *sources()))
+    status = stream(sudo.root_command(*words, release, str(target), *sources(release)))
     if status != 0:
         message = (
             f"the image could not be made (mmdebstrap: status {status}, its messages are above).\n"

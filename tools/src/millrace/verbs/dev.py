@@ -10,8 +10,8 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
-from millrace import artifacts
 from millrace.access import remote
+from millrace.artifacts import api as artifacts
 from millrace.console import say, stream
 from millrace.model.catalogue import DEBUG
 from millrace.model.current import choose, current_environment

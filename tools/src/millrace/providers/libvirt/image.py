@@ -72,6 +72,16 @@ def _as_root(*words: str) -> str:
     return run(sudo.root_command(*words))
 
 
+def pack(tree: Path, folder: Path, size: str) -> None:
+    """Make the files of an image in a folder, the root file system of this size; the tree is removed."""
+    for name in ("vmlinuz", "initrd.img"):
+        _as_root("cp", "--dereference", str(tree / name), str(folder / name))
+    _as_root("truncate", f"--size={size}", str(folder / "root.img"))
+    _as_root("mkfs.ext4", "-q", "-L", "root", "-d", str(tree), str(folder / "root.img"))
+    _as_root("rm", "-rf", str(tree))
+    _as_root("chmod", "0644", *(str(folder / name) for name in FILES))
+
+
 def build(target: Path) -> None:
     """Make the files of the image; an interrupted build leaves nothing at `target`."""
     partial = target.with_name(f"partial-{target.name}")
@@ -83,12 +93,7 @@ def build(target: Path) -> None:
     except MillraceError:
         _as_root("rm", "-rf", str(partial))
         raise
-    for name in ("vmlinuz", "initrd.img"):
-        _as_root("cp", "--dereference", str(tree / name), str(partial / name))
-    _as_root("truncate", f"--size={SIZE}", str(partial / "root.img"))
-    _as_root("mkfs.ext4", "-q", "-L", "root", "-d", str(tree), str(partial / "root.img"))
-    _as_root("rm", "-rf", str(tree))
-    _as_root("chmod", "0644", *(str(partial / name) for name in FILES))
+    pack(tree, partial, SIZE)
     for name in FILES:
         path = partial / name
         checksum_file(path).write_text(f"{file_sha256(path)}  {name}\n", encoding="ascii")
