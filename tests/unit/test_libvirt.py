@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import one_tier
 import pytest
 import yaml
 
-from millrace.console import CommandError, MillraceError
+from millrace.console import MillraceError
 from millrace.model.topology import parse_topology
 from millrace.paths import repo_root
 from millrace.providers import terraform
@@ -141,19 +142,21 @@ def test_a_node_is_made_anew_by_its_name_alone(
         tool.plan()
 
 
-def test_a_short_read_of_the_provider_is_repeated_and_no_other_failure(
+def test_what_libvirt_no_longer_has_is_named_by_its_address() -> None:
+    resources = [
+        resource("libvirt_domain", "millrace-x-a", address="a"),
+        resource("libvirt_pool", NAME, address="p"),
+    ]
+    assert leftovers.vanished(resources, KNOWN) == []
+    assert leftovers.vanished(resources, Things(pools=(NAME,))) == ["a"]
+    assert leftovers.vanished([{"type": "terraform_data", "values": {}}], Things()) == []
+
+
+def test_the_provider_is_not_asked_to_look_by_itself(
     tool: terraform.Terraform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failures = [CommandError(["terraform"], 1, "Error: error while retrieving remote ISO: EOF")]
-
-    def call(_: terraform.Terraform, *_words: str) -> str:
-        if failures:
-            raise failures.pop()
-        return ""
-
-    monkeypatch.setattr(terraform.Terraform, "call", call)
+    monkeypatch.delenv("REBUILD", raising=False)
     assert tool.plan() is None
-    failures.append(CommandError(["terraform"], 1, "Error: no such pool"))
-    with pytest.raises(CommandError, match="no such pool"):
-        tool.plan()
-    assert failures == []
+    assert "-refresh=false" not in (tool.home / "said").read_text(encoding="utf-8")
+    assert replace(tool, refreshes=False).plan() is None
+    assert "-refresh=false" in (tool.home / "said").read_text(encoding="utf-8")

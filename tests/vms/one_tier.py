@@ -12,45 +12,52 @@ from millrace.paths import repo_root
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAME = "libvirt-test"
 SOURCE = "libvirt-mini"
-# Beside those of the environments that ship.
-NETWORK = {"cidr": "10.98.0.0/24", "gateway": "10.98.0.1", "bridge": "millrace9"}
+# Beside those of the environments that ship, and of each other.
+NETWORKS = {
+    "kafka": {"cidr": "10.97.0.0/24", "gateway": "10.97.0.1", "bridge": "millrace8"},
+    "timescaledb": {"cidr": "10.98.0.0/24", "gateway": "10.98.0.1", "bridge": "millrace9"},
+}
+
+
+def name(tier: str) -> str:
+    """Return the name of a tier's environment."""
+    return f"libvirt-test-{tier}"
 
 
 def one_tier(topology: dict[str, Any], tier: str) -> dict[str, Any]:
     """Return a topology with the nodes of one group alone, which are in no other, in the test's network."""
-    prefix = NETWORK["cidr"].rpartition(".")[0]
+    prefix = NETWORKS[tier]["cidr"].rpartition(".")[0]
     nodes = {
-        name: {**node, "groups": [tier], "address": f"{prefix}.{node['address'].rpartition('.')[2]}"}
-        for name, node in topology["nodes"].items()
+        node_name: {**node, "groups": [tier], "address": f"{prefix}.{node['address'].rpartition('.')[2]}"}
+        for node_name, node in topology["nodes"].items()
         if tier in node["groups"]
     }
     return {
         **topology,
-        "environment": NAME,
-        "domain": f"{NAME}.millrace.internal",
-        "network": NETWORK,
+        "environment": name(tier),
+        "domain": f"{name(tier)}.millrace.internal",
+        "network": NETWORKS[tier],
         "nodes": nodes,
     }
 
 
-def folder() -> Path:
+def folder(tier: str) -> Path:
     """Return the environment's folder, which git does not look at."""
-    return repo_root() / "inventories" / NAME
+    return repo_root() / "inventories" / name(tier)
 
 
 def make(tier: str) -> list[str]:
     """Write the environment; return the names of its nodes."""
     source = repo_root() / "inventories" / SOURCE
     topology = one_tier(yaml.safe_load((source / "topology.yml").read_text(encoding="utf-8")), tier)
-    shutil.rmtree(folder(), ignore_errors=True)
-    shutil.copytree(source, folder())
+    shutil.rmtree(folder(tier), ignore_errors=True)
+    shutil.copytree(source, folder(tier))
     text = yaml.safe_dump(topology, sort_keys=False, explicit_start=True, default_flow_style=None)
-    (folder() / "topology.yml").write_text(text, encoding="utf-8")
+    (folder(tier) / "topology.yml").write_text(text, encoding="utf-8")
     return list(topology["nodes"])
 
 
-def remove() -> None:
+def remove(tier: str) -> None:
     """Remove the environment's folder."""
-    shutil.rmtree(folder())
+    shutil.rmtree(folder(tier))

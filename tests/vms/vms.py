@@ -18,6 +18,7 @@ from tiers import TIERS
 from millrace.access import ssh
 from millrace.console import MillraceError, Phases, say, stream_checked
 from millrace.model.current import choose, current_environment
+from millrace.paths import environment as current
 from millrace.paths import repo_root, state_dir
 from millrace.providers.libvirt import leftovers, virsh
 from millrace.providers.libvirt.nodes import domain, prefix
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 def make(target: str, **variables: str) -> None:
     """Call a target of the Makefile for the test's environment."""
-    words = [f"{name}={value}" for name, value in {"ENV": one_tier.NAME, "YES": "1", **variables}.items()]
+    words = [f"{name}={value}" for name, value in {"ENV": current(), "YES": "1", **variables}.items()]
     stream_checked(["make", target, *words], cwd=repo_root(), env=environment())
 
 
@@ -68,7 +69,7 @@ def play(name: str, node: str, phases: Phases) -> None:
         make("smoke")
         make("status")
     with phases.phase("hard reset"):
-        machine = domain(one_tier.NAME, node)
+        machine = domain(current(), node)
         acknowledged = tier(node).acknowledged_until(lambda: say(virsh.virsh("reset", machine).strip()))
         kept(acknowledged, again(tier, node), "after a hard reset")
     with phases.phase("rebuilt node"):
@@ -80,7 +81,7 @@ def play(name: str, node: str, phases: Phases) -> None:
 def main() -> int:
     """Play one tier and remove it, whatever became of it; return the exit status."""
     name = choose("TIER", os.environ.get("TIER", ""), TIERS)
-    os.environ["ENV"] = one_tier.NAME
+    os.environ["ENV"] = one_tier.name(name)
     phases = Phases()
     node = one_tier.make(name)[0]
     try:
@@ -91,9 +92,9 @@ def main() -> int:
     finally:
         with phases.phase("destroy"):
             make("destroy", PURGE="1")
-        one_tier.remove()
+        one_tier.remove(name)
         say(phases.summary())
-    left = leftovers.in_libvirt(prefix(one_tier.NAME))
+    left = leftovers.in_libvirt(prefix(current()))
     if left != leftovers.Things():
         message = f"make destroy left {left}"
         raise AssertionError(message)

@@ -16,15 +16,11 @@ from millrace.paths import repo_root, state_dir
 from millrace.providers import mirror
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 MINIMUM = (1, 5, 0)
 VARIABLES = "variables.tfvars.json"
-# While it looks at what there is, before it changes anything, libvirt's provider 0.8.3 sometimes gets the end
-# of a cloud-init disk too early (seen once in a dozen runs).
-_SHORT_READ = "error while retrieving remote ISO"
-_TRIES = 3
 INSTALL_HINT = (
     "Terraform or OpenTofu >= 1.5 is needed, and Debian and Ubuntu have neither. Install one:\n"
     "  OpenTofu:  https://opentofu.org/docs/intro/install/deb/ (package tofu)\n"
@@ -72,6 +68,8 @@ class Terraform:
     binary: str
     config: Path
     home: Path
+    refreshes: bool = True
+    """Whether plans look at what there is; without it, the caller compares the state with reality."""
 
     @property
     def env(self) -> dict[str, str]:
@@ -132,15 +130,20 @@ class Terraform:
 
     def forget(self, node: str) -> None:
         """Drop a node, which is gone in reality, from the state."""
-        self.call("state", "rm", f'module.node["{node}"]')
+        self.forget_resources([f'module.node["{node}"]'])
+
+    def forget_resources(self, addresses: Sequence[str]) -> None:
+        """Drop what is gone in reality from the state."""
+        self.call("state", "rm", *addresses)
 
     def plan(self) -> dict[str, str] | None:
         """Plan; return {resource: "create", "update", "replace" or "delete"}, None for nothing to do."""
         plan = str(self.home / "plan")
         words = ["plan", "-no-color", "-detailed-exitcode", f"-out={plan}"]
+        words += [] if self.refreshes else ["-refresh=false"]
         words += [f"-replace={address}" for address in self._rebuilt()]
         try:
-            _repeated(lambda: self.call(*words, f"-var-file={self.home / VARIABLES}"))
+            self.call(*words, f"-var-file={self.home / VARIABLES}")
         except CommandError as error:
             if error.status != 2:  # noqa: PLR2004 - 2 stands for "there are changes"
                 raise
@@ -181,8 +184,9 @@ class Terraform:
     def destroy(self, *targets: str) -> None:
         """Destroy all that the state knows, or the targets and what depends on them."""
         words = ["destroy", "-no-color", "-auto-approve", "-parallelism=4"]
+        words += [] if self.refreshes else ["-refresh=false"]
         words += [f"-target={target}" for target in targets]
-        _repeated(lambda: self._watched([*words, f"-var-file={self.home / VARIABLES}"]))
+        self._watched([*words, f"-var-file={self.home / VARIABLES}"])
 
     def _watched(self, words: list[str]) -> None:
         command = [self.binary, f"-chdir={self.config}", *words]
@@ -204,19 +208,6 @@ class Terraform:
                     say(f"  {done[1]}: {done[2]} {done[3].lower()} complete ({done[4]})")
         if process.returncode != 0:
             raise CommandError(command, process.returncode, "".join(lines[-60:]))
-
-
-def _repeated(call: Callable[[], object]) -> None:
-    """Call, and again where it failed by a short read."""
-    for _ in range(_TRIES - 1):
-        try:
-            call()
-        except CommandError as error:
-            if _SHORT_READ not in error.output:
-                raise
-        else:
-            return
-    call()
 
 
 def nodes_in_state(text: str) -> set[str]:
@@ -244,10 +235,10 @@ def changes(plan: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def for_environment(env: str, provider: str) -> Terraform:
+def for_environment(env: str, provider: str, *, refreshes: bool = True) -> Terraform:
     """Return Terraform for an environment, with the root of its provider, or say what to install."""
     root = repo_root() / "terraform" / "providers" / provider
-    return Terraform(required(), root, state_dir(env) / "terraform")
+    return Terraform(required(), root, state_dir(env) / "terraform", refreshes)
 
 
 def main() -> int:

@@ -75,6 +75,15 @@ def in_state(resources: Iterable[dict[str, Any]]) -> Things:
     return Things(**{kind: tuple(sorted(names)) for kind, names in found.items()})
 
 
+def vanished(resources: Iterable[dict[str, Any]], found: Things) -> list[str]:
+    """Return the addresses of what the state has, and libvirt no longer."""
+    return [
+        str(resource["address"])
+        for resource in resources
+        if (kind := _KINDS.get(resource["type"])) and resource["values"]["name"] not in getattr(found, kind)
+    ]
+
+
 def remember(path: Path, before: Things) -> None:
     """Write down what there was before an apply, unless an earlier one did not end well."""
     if not path.exists():

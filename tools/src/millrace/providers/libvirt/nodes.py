@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from millrace.access import ssh
-from millrace.console import MillraceError, say
+from millrace.console import CommandError, MillraceError, say
 from millrace.paths import repo_root
 from millrace.providers import contract, data_disks, host_keys, owner, terraform
 from millrace.providers.libvirt import image, leftovers, virsh
@@ -22,6 +22,9 @@ STOPPED_WITHIN = 300  # seconds; without KVM a clean shutdown takes minutes
 POOLS = "/var/lib/libvirt/millrace"
 # What there was before an apply that has not ended well.
 NOTE = "before-apply.json"
+# What provider 0.8.3 says where it gets the end of a cloud-init disk too early, which it reads back.
+SHORT_READ = "error while retrieving remote ISO"
+TRIES = 3
 # What depends on one of these goes with it.
 ALL_BUT_DATA = ("module.node", "libvirt_network.this", "libvirt_volume.boot", "libvirt_volume.image")
 
@@ -59,6 +62,14 @@ def sort(env: str, topology: Iterable[str], found: Iterable[virsh.Domain], owner
         stopped=[name for name, state in own.items() if state in {"shut off", "crashed"}],
         paused=[name for name, state in own.items() if state == "paused"],
     )
+
+
+def _terraform(env: str) -> terraform.Terraform:
+    """Return Terraform that does not look at what there is by itself: `reconcile` does.
+
+    While provider 0.8.3 looks at a cloud-init disk, it sometimes reads it short, or hangs (both seen).
+    """
+    return terraform.for_environment(env, "libvirt", refreshes=False)
 
 
 def require_daemon() -> None:
@@ -107,40 +118,51 @@ def variables(topology: Topology, state: Path, tool: terraform.Terraform) -> dic
 def apply(topology: Topology, state: Path) -> bool:
     """Make the nodes as the topology says; tell whether anything changed."""
     env = topology.environment
-    tool = terraform.for_environment(env, topology.provider)
+    tool = _terraform(env)
     tool.init()
     note = tool.home / NOTE
-    changed = reconcile(topology, tool, note)
-    tool.set_variables(variables(topology, state, tool))
-    planned = tool.plan()
-    if planned is not None:
+    changed = False
+    for tries_left in reversed(range(TRIES)):
+        changed = reconcile(topology, tool, note) or changed
+        tool.set_variables(variables(topology, state, tool))
+        planned = tool.plan()
+        if planned is None:
+            break
         for address, action in planned.items():
             say(f"  {action:<8} {address}")
-        leftovers.remember(note, leftovers.in_libvirt(prefix(env)))
-        tool.apply()
         changed = True
+        leftovers.remember(note, leftovers.in_libvirt(prefix(env)))
+        try:
+            tool.apply()
+        except CommandError as error:
+            if SHORT_READ not in error.output or not tries_left:
+                raise
+            say("the provider read a cloud-init disk short; once more")
+        else:
+            break
     note.unlink(missing_ok=True)
     contract.store(state, tool.outputs())
-    return changed
+    return start(topology, state) or changed
 
 
 def reconcile(topology: Topology, tool: terraform.Terraform, note: Path) -> bool:
-    """Put right what Terraform cannot see; tell whether anything had to be.
+    """Put right what Terraform does not see; tell whether anything had to be.
 
-    What is shut off, it starts itself. Raises MillraceError where something of our names is not ours.
+    Raises MillraceError where something of our names is not ours.
     """
     name = prefix(topology.environment)
-    known = leftovers.in_state(tool.resources())
-    found = leftovers.in_libvirt(name)
+    resources = tool.resources()
+    known, found = leftovers.in_state(resources), leftovers.in_libvirt(name)
     unfinished = leftovers.unfinished(note, found, known)
     if refused := leftovers.refusals(found.without(known, unfinished), name):
         raise MillraceError("\n".join(refused))
     leftovers.remove(unfinished, name)
-    paused = [one.name for one in virsh.domains(f"{name}-") if one.state == "paused"]
-    for one in paused:
-        say(f"resuming {one}")
-        virsh.virsh("resume", one)
-    return bool(paused) or unfinished != leftovers.Things()
+    gone = leftovers.vanished(resources, found)
+    for address in gone:
+        say(f"gone behind Terraform's back, to be made anew: {address}")
+    if gone:
+        tool.forget_resources(gone)
+    return bool(gone) or unfinished != leftovers.Things()
 
 
 def refusal(env: str, foreign: list[str], state: Path) -> str:
@@ -153,8 +175,8 @@ def refusal(env: str, foreign: list[str], state: Path) -> str:
     )
 
 
-def start(topology: Topology, state: Path) -> None:
-    """Start the nodes that exist."""
+def start(topology: Topology, state: Path) -> bool:
+    """Start the nodes that exist; tell whether any had to be."""
     env = topology.environment
     found = sort(env, topology.nodes, virsh.domains(f"{prefix(env)}-"), owner.owner_id(state))
     if found.missing:
@@ -166,6 +188,7 @@ def start(topology: Topology, state: Path) -> None:
     for node in (*found.paused, *found.stopped):
         say(f"starting {node}")
         virsh.virsh("resume" if node in found.paused else "start", domain(env, node))
+    return bool(found.paused or found.stopped)
 
 
 def stop(env: str, state: Path) -> bool:
@@ -189,7 +212,7 @@ def stop(env: str, state: Path) -> bool:
 def losses(topology: Topology) -> list[str]:
     """Return what `destroy` would remove."""
     env = topology.environment
-    tool = terraform.for_environment(env, topology.provider)
+    tool = _terraform(env)
     if not tool.home.exists():
         return []
     tool.init()
@@ -204,7 +227,7 @@ def losses(topology: Topology) -> list[str]:
 def destroy(topology: Topology, state: Path) -> None:
     """Remove nodes and network, and the data disks that may go."""
     env = topology.environment
-    tool = terraform.for_environment(env, topology.provider)
+    tool = _terraform(env)
     if not tool.home.exists():
         return
     tool.init()
