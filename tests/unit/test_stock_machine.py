@@ -58,6 +58,7 @@ def test_only_the_variables_of_package_clients_are_handed_over() -> None:
         "PIP_CERT": "/etc/ssl/certs/ca-certificates.crt",
         "https_proxy": "http://proxy.example",
         "HOME": "/here",
+        "MY_PIP_TOKEN": "no",
         "AWS_SECRET_ACCESS_KEY": "no",
     }
     assert mirrors.variables(environ).splitlines() == [
