@@ -39,7 +39,7 @@ DECLARATIONS := $(wildcard services/*/application.yml)
 TESTS_ON_NODES := tests/support tests/platform $(wildcard $(DECLARATIONS:services/%/application.yml=tests/%)) tests/chaos tests/bench tests/vms tests/bootstrap
 
 ##@ The platform
-.PHONY: up bootstrap validate provision deploy smoke
+.PHONY: up bootstrap validate provision image deploy smoke
 up: ## From a bare machine to live data: bootstrap, provision, deploy, smoke
 	@$(STDLIB) millrace.verbs.phases up
 bootstrap: ## Prepare this machine (says what it will change, then asks; YES=1 goes on)
@@ -48,6 +48,8 @@ validate: tools ## Check topology and catalogue (before anything is contacted)
 	@$(MILLRACE) validate
 provision: bootstrap tools ## Make the nodes, or change them to what the topology says
 	@$(MILLRACE) provision
+image: bootstrap tools ## Make the nodes' image where it is missing, or no longer up to date
+	@$(MILLRACE) image
 deploy: tools ## Configure the nodes by the roles (LIMIT= and TAGS= narrow it)
 	@$(MILLRACE) validate
 	@$(MILLRACE) secrets ensure

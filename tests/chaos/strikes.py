@@ -11,6 +11,7 @@ import probe
 from millrace.access import remote
 from millrace.console import MillraceError
 from millrace.paths import state_dir
+from millrace.providers import owner
 from millrace.providers.lab import incus
 from millrace.providers.lab import nodes as lab
 
@@ -115,7 +116,7 @@ class KilledNode(Strike):
         return incus.project_name(probe.ENVIRONMENT.topology.environment)
 
     def _incus(self, verb: str, *options: str) -> None:
-        own = lab.owner_id(state_dir())
+        own = owner.owner_id(state_dir())
         owners = {instance.name: instance.owner for instance in incus.instances(self._project)}
         foreign = [node for node in self.fault.nodes if owners.get(node) != own]
         if foreign:

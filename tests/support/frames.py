@@ -7,12 +7,14 @@ import json
 import struct
 import subprocess
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING
 
 from millrace.access import remote
+from millrace.machine import sudo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
 _IPV4, _ARP = 0x0800, 0x0806
 _UDP = 17
@@ -59,7 +61,7 @@ def _ip(text: str) -> bytes:
 
 def checksum(data: bytes) -> int:
     """Return the internet checksum of an even number of bytes."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -98,10 +100,18 @@ def send(node: str, interface: str, frames: Sequence[bytes]) -> None:
 
 
 @contextmanager
-def listening(node: str, interface: str, mark: bytes, last: bytes) -> Iterator[TextIO]:
-    """Listen on a node; what is read from the given file afterwards is the JSON list of marked frames."""
-    command = remote.ssh_argv(node, _as_root(LISTEN, interface, mark.hex(), last.hex()))
+def _listening(command: list[str]) -> Iterator[IO[str]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as listener:  # noqa: S603 - our own words
         assert listener.stdout is not None
         assert listener.stdout.readline() == "listening\n"
         yield listener.stdout
+
+
+def listening(node: str, interface: str, mark: bytes, last: bytes) -> AbstractContextManager[IO[str]]:
+    """Listen on a node; what is read from the given file afterwards is the JSON list of marked frames."""
+    return _listening(remote.ssh_argv(node, _as_root(LISTEN, interface, mark.hex(), last.hex())))
+
+
+def listening_here(interface: str, mark: bytes, last: bytes) -> AbstractContextManager[IO[str]]:
+    """Listen on this machine, where nodes are on one of its bridges."""
+    return _listening(sudo.root_command("python3", "-c", LISTEN, interface, mark.hex(), last.hex()))

@@ -13,7 +13,7 @@ from millrace import paths, system
 from millrace.console import MillraceError
 from millrace.machine import bootstrap, findings, sudo
 from millrace.machine.bootstrap import backports_source
-from millrace.providers import needs, terraform
+from millrace.providers import debian_image, needs, terraform
 from millrace.providers.interface import NOTHING_FOUND, Machine, Needs
 from millrace.providers.lab import daemon, image, incus
 
@@ -129,7 +129,6 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
         (tmp_path / "inventories" / env / "topology.yml").write_text(text, encoding="utf-8")
     monkeypatch.setattr("millrace.paths.repo_root", lambda: tmp_path)
     monkeypatch.setattr(bootstrap, "repo_root", lambda: tmp_path)
-    monkeypatch.setattr(needs, "IMPLEMENTED", ("lab", "libvirt"))
     monkeypatch.setitem(needs.PREPARATIONS, "libvirt", lambda _: made)
     monkeypatch.setenv("ENV", "cloud")
     monkeypatch.setenv("YES", "1")
@@ -239,8 +238,8 @@ def test_without_a_terminal_the_answer_is_no_and_the_way_to_yes_is_named(
 
 
 def test_the_image_has_another_name_when_its_recipe_changes() -> None:
-    assert image.recipe_hash() == image.recipe_hash(tuple(reversed(image.PACKAGES)))
-    assert image.recipe_hash() != image.recipe_hash((*image.PACKAGES, "vim"))
+    assert image.recipe_hash() == image.recipe_hash(tuple(reversed(debian_image.PACKAGES)))
+    assert image.recipe_hash() != image.recipe_hash((*debian_image.PACKAGES, "vim"))
     assert image.recipe_hash() != image.recipe_hash(hooks=(*image.HOOKS, "true"))
 
 

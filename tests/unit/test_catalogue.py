@@ -145,6 +145,7 @@ def test_every_source_gets_in_and_the_order_does_not_matter(nodes: dict[str, Nod
         ),
         ("kafka.units", "x", "services.kafka.units: unknown key"),
         ("kafka.gateway", 7, "services.kafka.gateway: must be text"),
+        ("kafka.needs", ["zookeeper"], "services.kafka.needs: there is no service 'zookeeper'"),
         ("kafka.optional", "yes", "services.kafka.optional: must be true or false, not 'yes'"),
     ],
 )

@@ -7,8 +7,8 @@ import strikes
 from faults import KINDS, Fault
 
 from millrace.console import MillraceError
+from millrace.providers import owner
 from millrace.providers.lab import incus
-from millrace.providers.lab import nodes as lab
 
 DONE: list[str] = []
 
@@ -65,10 +65,10 @@ def test_nodes_of_another_owner_are_left_alone(monkeypatch: pytest.MonkeyPatch) 
     node = incus.Instance("db-1", "millrace-lab", "Running", "somebody")
     monkeypatch.setattr(incus, "instances", lambda _project: [node])
     monkeypatch.setattr(incus, "incus", lambda *words: calls.append(words))
-    monkeypatch.setattr(lab, "owner_id", lambda _state: "me")
+    monkeypatch.setattr(owner, "owner_id", lambda _state: "me")
     with pytest.raises(MillraceError, match="db-1 in the Incus project millrace-lab are not this lab's"):
         strikes.KilledNode(Fault("node killed", "db-1", ("db-1",))).inject()
     assert not calls
-    monkeypatch.setattr(lab, "owner_id", lambda _state: "somebody")
+    monkeypatch.setattr(owner, "owner_id", lambda _state: "somebody")
     strikes.KilledNode(Fault("node killed", "db-1", ("db-1",))).inject()
     assert calls == [("stop", "--project", "millrace-lab", "db-1", "--force")]

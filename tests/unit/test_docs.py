@@ -90,7 +90,7 @@ def test_the_service_of_adding_a_service_is_valid() -> None:
 
 def test_a_wrong_example_would_be_noticed() -> None:
     service = example("adding-a-service.md")
-    service["example"]["needs"] = ["nothing"]
+    service["example"]["ports"]["http"]["port"] = 18080
     assert environment(lab(), service)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from millrace.artifacts import store
 from millrace.console import CommandError, MillraceError
+from millrace.machine import sudo
 from millrace.providers import debian_image
 from millrace.providers.lab import image, incus
 
@@ -67,7 +68,7 @@ def daemon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Daemon:
     monkeypatch.setattr(debian_image, "stream", found.stream)
     monkeypatch.setattr(debian_image, "mirror", lambda: None)
     monkeypatch.setattr(debian_image, "versions", found.ask)
-    monkeypatch.setattr(debian_image.sudo, "root_command", lambda *words: list(words))
+    monkeypatch.setattr(sudo, "root_command", lambda *words: list(words))
     monkeypatch.setattr(image, "mirror", lambda: None)
     monkeypatch.setattr(incus, "image_exists", lambda _: False)
     monkeypatch.setattr(incus, "incus", found.incus)

@@ -89,6 +89,19 @@ def test_without_a_vault_there_are_no_secrets_and_the_file_works_as_the_folder_d
     assert not state.exists()
 
 
+def test_a_group_without_nodes_is_there_all_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    text = (ROOT / "inventories" / "lab" / "topology.yml").read_text()
+    kept = [line for line in text.splitlines() if not line.startswith("  ") or "timescaledb" in line]
+    network = [line for line in text.splitlines() if line.startswith(("  cidr", "  gateway", "  bridge"))]
+    place = kept.index("network:") + 1
+    (folder / "topology.yml").write_text("\n".join([*kept[:place], *network, *kept[place:]]))
+    found = listing(folder)
+    assert list(found["_meta"]["hostvars"]) == ["db-1"]
+    assert {"applications", "bastion", "kafka", "spark_drivers"} <= set(found["all"]["children"])
+
+
 def test_a_faulty_topology_stops_ansible_with_every_problem(tmp_path: Path) -> None:
     folder = tmp_path / "lab"
     shutil.copytree(ROOT / "inventories" / "lab", folder)

@@ -10,6 +10,7 @@ import pytest
 from millrace.access import ssh
 from millrace.model.topology import Network, Node, Topology
 from millrace.providers import terraform
+from millrace.providers.lab import image, incus
 from millrace.providers.lab import nodes as lab
 from millrace.providers.lab.incus import Instance
 from millrace.verbs import destroy, idempotence
@@ -172,7 +173,7 @@ def test_an_image_is_made_for_new_nodes_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, there: list[str], owner: str, wanted: str
 ) -> None:
     (tmp_path / "owner-id").write_text("me\n", encoding="utf-8")
-    monkeypatch.setattr(lab.incus, "instances", lambda _: [_instance(name, owner=owner) for name in there])
-    monkeypatch.setattr(lab.image, "imported", lambda: ["newest", "older"])
-    monkeypatch.setattr(lab.image, "ensure", lambda: "up to date")
+    monkeypatch.setattr(incus, "instances", lambda _: [_instance(name, owner=owner) for name in there])
+    monkeypatch.setattr(image, "imported", lambda: ["newest", "older"])
+    monkeypatch.setattr(image, "ensure", lambda: "up to date")
     assert lab.image_for(TOPOLOGY, tmp_path) == wanted

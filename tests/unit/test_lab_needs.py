@@ -187,3 +187,22 @@ def test_what_stands_in_the_way_is_said(facts: findings.Facts, word: str) -> Non
 
 def test_a_lab_that_exists_needs_less_disk() -> None:
     assert findings.problems(replace(READY, disk=10.0), WANTED) == []
+
+
+def test_a_bridge_that_another_environments_nodes_use_is_not_changed() -> None:
+    changed = replace(LAB, bridge_settings={"ipv4.address": "10.1.0.1/24"})
+    assert changed.problems() == []
+    assert replace(LAB, bridge_others=("millrace-tier/db-1",)).problems() == []
+    (problem,) = replace(changed, bridge_others=("millrace-tier/db-1",)).problems()
+    assert "has other addresses, and with them run millrace-tier/db-1; change network.bridge" in problem
+
+
+def test_other_environments_nodes_are_those_of_their_projects() -> None:
+    used_by = [
+        "/1.0/instances/db-1?project=millrace-tier",
+        "/1.0/instances/db-1?project=millrace-lab",
+        "/1.0/instances/kafka-default",
+        "/1.0/profiles/default?project=millrace-tier",
+    ]
+    assert daemon.other_nodes(used_by, "millrace-lab") == ["millrace-tier/db-1"]
+    assert daemon.other_nodes(used_by, "millrace-x") == ["millrace-lab/db-1", "millrace-tier/db-1"]

@@ -36,6 +36,7 @@ MINI = (ROOT / "inventories" / "mini" / "topology.yml").read_text(encoding="utf-
         (MINI.replace("    disposable: true\n", "", 1), ["kafka-1"]),
         (MINI.replace("    disposable: true\n", ""), ["kafka-1", "spark-1", "db-1"]),
         ('nodes: {a-1: {disposable: true}, "b-1": {groups: [x]}}\n', ["b-1"]),
+        ("nodes: {a-1: {data: {x: 4}, disposable: true}, b-1: {data: {y: 4}, groups: [x]}}\n", ["b-1"]),
         ("nodes:\n  a-1: &a {disposable: true}\n  b-1: *a\nprovider: lab\n", []),
         ("nodes:\n", []),
         ("", []),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from millrace import paths
 from millrace.access import ssh
 from millrace.console import MillraceError
 from millrace.model.outline import Outline
@@ -20,6 +21,7 @@ from millrace.providers.interface import Machine
 from millrace.providers.openstack import clouds, needs, servers
 from millrace.providers.openstack.provider import Cloud
 from millrace.system import OsRelease
+from millrace.verbs import nodes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -291,8 +293,32 @@ def test_destroy_leaves_the_data_of_lasting_nodes(
     assert tool.variables["release_data"] == []
 
 
+def test_after_a_destroy_servers_get_other_host_keys(tool: FakeTerraform, state: Path) -> None:
+    before = Cloud(cloud(), state).host_keys()
+    assert Cloud(cloud(), state).host_keys() == before
+    servers.destroy(cloud(), state)
+    assert tool.done[-1].startswith("destroy")
+    assert Cloud(cloud(), state).host_keys()["jump"] != before["jump"]
+
+
+def test_provision_writes_the_way_in(
+    tool: FakeTerraform, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "provider_of", lambda topology: Cloud(topology, state))
+    monkeypatch.setattr(nodes, "state_dir", lambda _: state)
+    monkeypatch.setattr(ssh, "wait_reachable", lambda *_: None)
+    assert nodes.provision(cloud())
+    config = (state / "ssh_config").read_text()
+    assert "Host jump jump.try.example 10.0.0.2\n  HostName 203.0.113.9\nHost db-1 " in config
+    assert "  HostName 10.0.0.31\n  ProxyJump jump\n" in config
+    public = tool.variables["host_keys"]["jump"]["public"].rsplit(" ", 1)[0]
+    known = (state / "known_hosts").read_text().splitlines()
+    assert known[0] == f"jump,jump.try.example,10.0.0.2,203.0.113.9 {public}"
+    assert not nodes.provision(cloud())
+
+
 def test_all_that_the_root_makes_besides_data_is_destroyed_by_name() -> None:
-    root = terraform.repo_root() / "terraform" / "providers" / "openstack" / "main.tf"
+    root = paths.repo_root() / "terraform" / "providers" / "openstack" / "main.tf"
     made = {
         ".".join(line.split('"')[1::2])
         for line in root.read_text().splitlines()

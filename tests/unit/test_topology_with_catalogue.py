@@ -13,6 +13,7 @@ from millrace.console import MillraceError
 from millrace.model import validation, variables
 from millrace.model.catalogue import parse_catalogue
 from millrace.model.current import current_environment
+from millrace.model.openstack import OpenStack
 from millrace.model.topology import Topology, parse_topology
 from millrace.model.validation import check_memory, check_together, load_environment
 from millrace.yamlio import InvalidInputError
@@ -66,6 +67,15 @@ def test_an_unknown_group_is_told_with_the_known_ones() -> None:
             " bastion, kafka"
         )
     ]
+
+
+def test_a_flavour_is_for_a_group_that_there_is() -> None:
+    flavors = {"default": "small", "bastion": "tiny", "kafka": "large", "kafak": "large"}
+    nodes = replace(topology(n_1=["kafka"]), openstack=OpenStack("c", "n", "i", flavors))
+    (found,) = problems(nodes, kafka=service("kafka", 1))
+    assert found.startswith(
+        "openstack.flavors.kafak: there is no such group (the nearest is 'kafka'); known: "
+    )
 
 
 def test_a_jump_host_needs_no_service() -> None:

@@ -24,7 +24,7 @@ from millrace.providers.lab import image, incus
 from millrace.providers.lab import nodes as lab
 from millrace.providers.lab.incus import Instance
 from millrace.providers.lab.provider import Lab
-from millrace.verbs import durations, everyday, nodes, phases, scenarios, status
+from millrace.verbs import durations, everyday, nodes, phases, scenarios, status, updates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -317,6 +317,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, watch: str) -> list[float]:
 
     monkeypatch.setenv("WATCH", watch)
     monkeypatch.setattr(status, "collect", lambda _: PAGE)
+    monkeypatch.setattr(updates, "collect", dict.fromkeys)
     monkeypatch.setattr(time, "sleep", sleep)
     return pauses
 
@@ -327,14 +328,21 @@ def test_watching_repeats_the_page_until_it_is_interrupted(
     pauses = watched(monkeypatch, "10")
     assert status.main([]) == 0
     assert pauses == [10, 10, 10]
-    assert capsys.readouterr().out.count("nodes     1 of 1 answer") == 3
+    said = capsys.readouterr().out
+    assert said.count("nodes     1 of 1 answer") == 3
+    assert "updates" not in said
 
 
 @pytest.mark.parametrize("watch", ["", "0"])
-def test_the_page_is_shown_once_unless_watched(monkeypatch: pytest.MonkeyPatch, watch: str) -> None:
+def test_the_page_is_shown_once_unless_watched(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], watch: str
+) -> None:
     pauses = watched(monkeypatch, watch)
     assert status.main([]) == 0
     assert pauses == []
+    assert capsys.readouterr().out.endswith(
+        "updates\n  due                 not known\n  no answer from      a\n"
+    )
 
 
 @pytest.mark.parametrize("watch", ["10s", "-1", "nan", "inf"])

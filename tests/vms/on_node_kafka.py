@@ -21,7 +21,9 @@ if given["do"] == "produce":
         sys.stdout.flush()
 else:
     consumer = KafkaConsumer(enable_auto_commit=False, **given["client"])
-    partitions = [TopicPartition(given["topic"], one) for one in consumer.partitions_for_topic(given["topic"])]
+    partitions = [
+        TopicPartition(given["topic"], one) for one in consumer.partitions_for_topic(given["topic"])
+    ]
     consumer.assign(partitions)
     consumer.seek_to_beginning(*partitions)
     ends = consumer.end_offsets(partitions)

@@ -46,7 +46,7 @@ def make(tier: str) -> list[str]:
     topology = one_tier(yaml.safe_load((source / "topology.yml").read_text(encoding="utf-8")), tier)
     shutil.rmtree(folder(), ignore_errors=True)
     shutil.copytree(source, folder())
-    text = yaml.safe_dump(topology, sort_keys=False)
+    text = yaml.safe_dump(topology, sort_keys=False, explicit_start=True, default_flow_style=None)
     (folder() / "topology.yml").write_text(text, encoding="utf-8")
     return list(topology["nodes"])
 

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from millrace.access import remote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
 WITHIN = 600  # seconds for so many to be acknowledged, on a machine without KVM
 AT_LEAST = 200
 
 
+def ask(questions: IO[str], first: str, line: Callable[[int], str]) -> None:
+    """Write `first`, and numbered lines until nobody reads them any more."""
+    number = 0
+    try:
+        questions.write(first)
+        while True:
+            number += 1
+            questions.write(line(number))
+    except (BrokenPipeError, ValueError):
+        return  # the node is gone, which is what this is about
+
+
+def listen(answers: IO[str], numbers: list[int]) -> None:
+    """Add the number of each whole line that comes; the node may be gone in the middle of one."""
+    for answer in answers:
+        if answer.endswith("\n"):
+            numbers.append(int(answer))  # noqa: PERF401 - others look at it meanwhile
+
+
 def acknowledged_until(
-    node: str, command: Sequence[str], first: Iterable[str], line: Callable[[int], str], strike: Callable[[], None]
+    node: str, command: Sequence[str], first: str, line: Callable[[int], str], strike: Callable[[], None]
 ) -> list[int]:
     """Give numbered lines to a command on a node, strike, and return the numbers that it had acknowledged.
 
@@ -25,7 +45,6 @@ def acknowledged_until(
     AT_LEAST have been acknowledged; what is said between it and the end counts too.
     """
     numbers: list[int] = []
-    enough = threading.Event()
     with subprocess.Popen(  # noqa: S603 - our own argv
         remote.ssh_argv(node, command, options=["-o", "ServerAliveInterval=5"]),
         stdin=subprocess.PIPE,
@@ -35,35 +54,22 @@ def acknowledged_until(
     ) as process:
         if process.stdin is None or process.stdout is None:
             raise AssertionError(command)
-        answers, questions = process.stdout, process.stdin
-
-        def listen() -> None:
-            for answer in answers:
-                numbers.append(int(answer))
-                if len(numbers) >= AT_LEAST:
-                    enough.set()
-
-        def ask() -> None:
-            number = 0
-            try:
-                for text in first:
-                    questions.write(text)
-                while process.poll() is None:
-                    number += 1
-                    questions.write(line(number))
-            except (BrokenPipeError, ValueError):
-                return  # the node is gone, which is what this is about
-
-        threads = [threading.Thread(target=target, daemon=True) for target in (listen, ask)]
-        for thread in threads:
-            thread.start()
+        asking = threading.Thread(target=ask, args=(process.stdin, first, line), daemon=True)
+        listening = threading.Thread(
+            target=lambda lines: numbers.extend(map(int, lines)), args=(process.stdout,)
+        )
+        asking.start()
+        listening.start()
         end = time.monotonic() + WITHIN
-        while not enough.wait(1):
+        while len(numbers) < AT_LEAST:
             if process.poll() is not None or time.monotonic() > end:
                 process.kill()
                 message = f"{node} acknowledged {len(numbers)} within {WITHIN} s, and not {AT_LEAST}"
                 raise AssertionError(message)
+            time.sleep(1)
         strike()
         process.wait()
-        threads[0].join()
+        listening.join()
+        with contextlib.suppress(BrokenPipeError):  # what was not sent any more
+            process.stdin.close()
     return numbers

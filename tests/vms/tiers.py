@@ -65,8 +65,8 @@ class TimescaleDB:
         numbers = stream.acknowledged_until(
             self._node,
             [*sql.PSQL, self._database, "-qtA"],
-            [],
-            lambda number: f"INSERT INTO vm_test (number) VALUES ({number}) RETURNING number;\n",
+            "",
+            "INSERT INTO vm_test (number) VALUES ({}) RETURNING number;\n".format,
             strike,
         )
         return set(numbers)
@@ -115,8 +115,8 @@ class Kafka:
         numbers = stream.acknowledged_until(
             self._node,
             [ADMIN_PYTHON, "-c", SCRIPT],
-            [json.dumps({**self._given, "do": "produce"}) + "\n"],
-            lambda number: f"{number}\n",
+            json.dumps({**self._given, "do": "produce"}) + "\n",
+            "{}\n".format,
             strike,
         )
         return set(numbers)

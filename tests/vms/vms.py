@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import one_tier
+import posing
 from shell import environment
 from tiers import TIERS
 
@@ -57,6 +58,15 @@ def play(name: str, node: str, phases: Phases) -> None:
         say(tier(node).use())
     with phases.phase("a second run"):
         stream_checked([repo_root() / ".venv" / "bin" / "millrace", "idempotence"])
+    with phases.phase("the node itself"):
+        pytest = str(repo_root() / ".venv" / "bin" / "pytest")
+        stream_checked([pytest, "-q", "tests/testinfra"], cwd=repo_root(), env=environment())
+        say(posing.try_it(current_environment().topology, node))
+    with phases.phase("down and start"):
+        make("down")
+        make("start")
+        make("smoke")
+        make("status")
     with phases.phase("hard reset"):
         machine = domain(one_tier.NAME, node)
         acknowledged = tier(node).acknowledged_until(lambda: say(virsh.virsh("reset", machine).strip()))
@@ -75,6 +85,9 @@ def main() -> int:
     node = one_tier.make(name)[0]
     try:
         play(name, node, phases)
+    except Exception as error:
+        say(f"make test-libvirt: failed: {error}")  # now, since to remove the nodes may fail too
+        raise
     finally:
         with phases.phase("destroy"):
             make("destroy", PURGE="1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 from millrace.access import ssh
@@ -12,10 +13,12 @@ if TYPE_CHECKING:
 
     from millrace.model.topology import Topology
 
+FOLDER = "host-keys"
+
 
 def ensure(topology: Topology, state: Path) -> dict[str, dict[str, str]]:
     """Return each node's SSH host key, made where it is missing: `private`, and `public` in one line."""
-    folder = state / "host-keys"
+    folder = state / FOLDER
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     keys = {}
     for name in topology.nodes:
@@ -27,3 +30,8 @@ def ensure(topology: Topology, state: Path) -> dict[str, dict[str, str]]:
 def public(topology: Topology, state: Path) -> Mapping[str, str]:
     """Return each node's public host key in one line, by name."""
     return {name: key["public"] for name, key in ensure(topology, state).items()}
+
+
+def forget(state: Path) -> None:
+    """Remove them: the next nodes get others."""
+    shutil.rmtree(state / FOLDER, ignore_errors=True)

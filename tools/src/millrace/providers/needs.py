@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from millrace.console import MillraceError
-from millrace.model.providers import IMPLEMENTED, PROVIDERS, unimplemented
+from millrace.model.providers import PROVIDERS
 from millrace.providers.lab import needs as lab
 from millrace.providers.libvirt import needs as libvirt
 from millrace.providers.openstack import needs as openstack
@@ -30,7 +30,7 @@ def preparation_for(outline: Outline) -> Preparation:
     topology.
     """
     provider = outline.provider
-    if provider not in IMPLEMENTED:
-        unknown = f"provider: must be one of {', '.join(PROVIDERS)}, not {provider!r}"
-        raise MillraceError(unimplemented(provider) or unknown)
+    if provider not in PREPARATIONS:
+        message = f"provider: must be one of {', '.join(PROVIDERS)}, not {provider!r}"
+        raise MillraceError(message)
     return PREPARATIONS[provider](outline)

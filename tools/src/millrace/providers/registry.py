@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from millrace.console import MillraceError
-from millrace.model.providers import unimplemented
 from millrace.paths import state_dir
 from millrace.providers.lab.provider import Lab
 from millrace.providers.libvirt.provider import Libvirt
@@ -26,10 +24,8 @@ MAKERS: Mapping[str, Callable[[Topology, Path], Provider]] = {
 
 
 def provider_of(topology: Topology) -> Provider:
-    """Return the environment's provider; MillraceError where there is none.
+    """Return the environment's provider.
 
     Its state directory may not exist: what only asks of nodes, or removes them, must leave none behind.
     """
-    if refused := unimplemented(topology.provider):
-        raise MillraceError(refused)
     return MAKERS[topology.provider](topology, state_dir(topology.environment))

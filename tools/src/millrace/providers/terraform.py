@@ -16,11 +16,15 @@ from millrace.paths import repo_root, state_dir
 from millrace.providers import mirror
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MINIMUM = (1, 5, 0)
 VARIABLES = "variables.tfvars.json"
+# While it looks at what there is, before it changes anything, libvirt's provider 0.8.3 sometimes gets the end
+# of a cloud-init disk too early (seen once in a dozen runs).
+_SHORT_READ = "error while retrieving remote ISO"
+_TRIES = 3
 INSTALL_HINT = (
     "Terraform or OpenTofu >= 1.5 is needed, and Debian and Ubuntu have neither. Install one:\n"
     "  OpenTofu:  https://opentofu.org/docs/intro/install/deb/ (package tofu)\n"
@@ -136,7 +140,7 @@ class Terraform:
         words = ["plan", "-no-color", "-detailed-exitcode", f"-out={plan}"]
         words += [f"-replace={address}" for address in self._rebuilt()]
         try:
-            self.call(*words, f"-var-file={self.home / VARIABLES}")
+            _repeated(lambda: self.call(*words, f"-var-file={self.home / VARIABLES}"))
         except CommandError as error:
             if error.status != 2:  # noqa: PLR2004 - 2 stands for "there are changes"
                 raise
@@ -178,7 +182,7 @@ class Terraform:
         """Destroy all that the state knows, or the targets and what depends on them."""
         words = ["destroy", "-no-color", "-auto-approve", "-parallelism=4"]
         words += [f"-target={target}" for target in targets]
-        self._watched([*words, f"-var-file={self.home / VARIABLES}"])
+        _repeated(lambda: self._watched([*words, f"-var-file={self.home / VARIABLES}"]))
 
     def _watched(self, words: list[str]) -> None:
         command = [self.binary, f"-chdir={self.config}", *words]
@@ -200,6 +204,19 @@ class Terraform:
                     say(f"  {done[1]}: {done[2]} {done[3].lower()} complete ({done[4]})")
         if process.returncode != 0:
             raise CommandError(command, process.returncode, "".join(lines[-60:]))
+
+
+def _repeated(call: Callable[[], object]) -> None:
+    """Call, and again where it failed by a short read."""
+    for _ in range(_TRIES - 1):
+        try:
+            call()
+        except CommandError as error:
+            if _SHORT_READ not in error.output:
+                raise
+        else:
+            return
+    call()
 
 
 def nodes_in_state(text: str) -> set[str]:

@@ -8,12 +8,16 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 from millrace.console import CommandError, MillraceError, run, say
 from millrace.machine.bridge import Bridge as MachineBridge
 from millrace.paths import state_root
 from millrace.providers.lab import incus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 READY_WITHIN = 60  # seconds
 UNIT = "incus.service"
@@ -137,6 +141,22 @@ def network(name: str) -> dict[str, str] | None:
         return None
     found = incus.query(f"/1.0/networks/{name}")
     return dict(found["config"]) if found["managed"] else None
+
+
+def others(name: str, project: str) -> list[str]:
+    """Return the nodes of other environments on a network of Incus', each as PROJECT/NODE, sorted."""
+    return other_nodes(incus.query(f"/1.0/networks/{name}")["used_by"], project)
+
+
+def other_nodes(used_by: Iterable[str], project: str) -> list[str]:
+    """Return the nodes of other environments, from addresses of Incus' API that use a network."""
+    found = set()
+    for address in used_by:
+        parts = urlsplit(address)
+        (owner,) = parse_qs(parts.query).get("project", ["default"])
+        if parts.path.startswith("/1.0/instances/") and owner.startswith(incus.PROJECTS) and owner != project:
+            found.add(f"{owner}/{parts.path.rpartition('/')[2]}")
+    return sorted(found)
 
 
 def missing_settings(found: dict[str, str], wanted: dict[str, str]) -> dict[str, str]:

@@ -40,6 +40,7 @@ class LabFound:
     systemd: bool = True
     bridge_settings: dict[str, str] | None = field(default_factory=dict)  # to change; None: no bridge yet
     bridge_taken: bool = False
+    bridge_others: tuple[str, ...] = ()  # nodes of other environments on it
     surroundings: Surroundings = field(default_factory=Surroundings)
     has_pool: bool = True
 
@@ -55,6 +56,12 @@ class LabFound:
             found.append(
                 f"the network interface {self.bridge.name} exists and is not Incus' bridge; remove it or"
                 " change network.bridge in the topology"
+            )
+        # Those of another clone, say, whose topology this one does not know.
+        if self.bridge_settings and self.bridge_others:
+            found.append(
+                f"the bridge {self.bridge.name} has other addresses, and with them run"
+                f" {', '.join(self.bridge_others)}; change network.bridge in the topology"
             )
         return found + self.surroundings.problems(self.bridge)
 

@@ -12,6 +12,7 @@ from millrace.console import CommandError, run
 from millrace.machine import sudo
 
 OWNER_KEY = "user.millrace.owner"
+PROJECTS = "millrace-"
 POOL = "millrace"
 # sudo must keep it: it says which daemon is meant.
 VARIABLES = ("INCUS_DIR",)
@@ -68,7 +69,7 @@ def running() -> bool:
 
 def project_name(env: str) -> str:
     """Return the Incus project that holds an environment's nodes."""
-    return f"millrace-{env}"
+    return f"{PROJECTS}{env}"
 
 
 def instances(project: str) -> list[Instance]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from millrace.machine import bridge as surroundings
 from millrace.machine import sudo
 from millrace.model.neighbours import Place
+from millrace.paths import environment
 from millrace.providers.interface import Machine, Needs
 from millrace.providers.lab import daemon, incus
 from millrace.providers.lab.findings import KERNEL_LIMITS, SUBID_FILES, LabFound, limit_path
@@ -85,6 +86,9 @@ class LabPreparation:
             daemon_runs=runs,
             systemd=daemon.has_systemd(),
             bridge_settings=None if found is None else daemon.missing_settings(found, self.bridge.config),
+            bridge_others=tuple(daemon.others(name, incus.project_name(environment())))
+            if runs and found
+            else (),
             bridge_taken=surroundings.exists(name) and not ours,
             surroundings=surroundings.look(self.bridge, privileged=privileged),
             has_pool=has_pool,

@@ -120,7 +120,5 @@ def ensure() -> Image:
     if not target.exists():
         say(f"making the image {name} from {debian_image.mirror() or 'the default Debian mirror'} (minutes)")
         build(target)
-    debian_image.prune(
-        [path.name for path in _cached(KIND)], name, lambda old: shutil.rmtree(folder() / old)
-    )
+    debian_image.prune([path.name for path in _cached(KIND)], name, lambda old: shutil.rmtree(folder() / old))
     return Image(*(target / part for part in FILES))

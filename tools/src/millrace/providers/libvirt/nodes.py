@@ -77,22 +77,29 @@ def existing_data(resources: Iterable[dict[str, Any]]) -> dict[str, int]:
     }
 
 
-def variables(topology: Topology, state: Path, tool: terraform.Terraform) -> dict[str, Any]:
-    """Return the inputs of the Terraform root; makes image, key and owner id where they are missing."""
+def given(topology: Topology, state: Path) -> dict[str, Any]:
+    """Return the inputs of the Terraform root that cost nothing; makes keys and owner id where missing."""
     env = topology.environment
+    return {
+        "topology": str(repo_root() / "inventories" / env / "topology.yml"),
+        "ssh_public_key": ssh.ensure_key(state),
+        "host_keys": host_keys.ensure(topology, state),
+        "owner": owner.make_owner_id(state),
+        "pool": f"{POOLS}/{env}",
+    }
+
+
+def variables(topology: Topology, state: Path, tool: terraform.Terraform) -> dict[str, Any]:
+    """Return the inputs of the Terraform root; makes the image where it is missing."""
     made = image.ensure()
     kvm = virsh.kvm()
     say(f"nodes run {'with KVM' if kvm else 'without hardware virtualisation (TCG): about ten times slower'}")
     return {
-        "topology": str(repo_root() / "inventories" / env / "topology.yml"),
-        "ssh_public_key": ssh.ensure_key(state),
-        "owner": owner.make_owner_id(state),
+        **given(topology, state),
         "image": str(made.root),
         "boot": {"kernel": str(made.kernel), "initrd": str(made.initrd), "cmdline": image.CMDLINE},
         "acceleration": "kvm" if kvm else "qemu",
-        "pool": f"{POOLS}/{env}",
         "existing_data": existing_data(tool.resources()),
-        "host_keys": host_keys.ensure(topology, state),
         "release_data": data_disks.released(),
     }
 
@@ -205,6 +212,7 @@ def destroy(topology: Topology, state: Path) -> None:
     reconcile(topology, tool, tool.home / NOTE)
     disks = existing_data(tool.resources())
     # Which of them go is decided here; the plan has nothing to say about it.
-    tool.change_variables({"existing_data": {}, "release_data": []})
+    tool.change_variables({**given(topology, state), "existing_data": {}, "release_data": []})
     tool.destroy(*(ALL_BUT_DATA if data_disks.kept(topology, disks) else ()))
     (state / contract.FILE).unlink(missing_ok=True)
+    host_keys.forget(state)

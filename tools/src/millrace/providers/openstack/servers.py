@@ -172,3 +172,5 @@ def destroy(topology: Topology, state: Path) -> None:
     kept = data_disks.kept(topology, existing_data(tool.resources()))
     tool.destroy(*(ALL_BUT_DATA if kept else ()))
     (state / contract.FILE).unlink(missing_ok=True)
+    # Servers that are made anew get keys that no one has had.
+    host_keys.forget(state)

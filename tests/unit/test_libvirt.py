@@ -1,0 +1,159 @@
+"""Virtual machines of libvirt: its pure parts, and what is left of an apply that did not end well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import one_tier
+import pytest
+import yaml
+
+from millrace.console import CommandError, MillraceError
+from millrace.model.topology import parse_topology
+from millrace.paths import repo_root
+from millrace.providers import terraform
+from millrace.providers.libvirt import leftovers, nodes, virsh
+from millrace.providers.libvirt.leftovers import Things
+from millrace.providers.libvirt.virsh import Domain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "millrace-x"
+WITH_KVM = """\
+  QEMU: Checking for hardware virtualization                                 : PASS
+  QEMU: Checking if device /dev/kvm exists                                   : PASS
+  QEMU: Checking if device /dev/kvm is accessible                            : PASS
+  QEMU: Checking if device /dev/vhost-net exists                             : WARN (Load the module)
+"""
+WITHOUT = """\
+  QEMU: Checking for hardware virtualization                                 : FAIL (Host not compatible)
+  QEMU: Checking if device /dev/net/tun exists                               : PASS
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "there"),
+    [
+        (WITH_KVM, True),
+        (WITHOUT, False),
+        (
+            WITH_KVM.replace("accessible                            : PASS", "accessible : FAIL (Check)"),
+            False,
+        ),
+        ("", False),
+    ],
+)
+def test_hardware_virtualisation_is_what_libvirt_itself_says(said: str, there: bool) -> None:  # noqa: FBT001 - a parameter
+    assert virsh.hardware_virtualisation(said) is there
+
+
+def test_nodes_are_sorted_by_what_they_need() -> None:
+    domains = [
+        Domain("millrace-x-a", "running", "me"),
+        Domain("millrace-x-b", "shut off", "me"),
+        Domain("millrace-x-c", "paused", "me"),
+        Domain("millrace-x-d", "running", "you"),
+        Domain("millrace-x-old", "running", "me"),
+    ]
+    found = nodes.sort("x", ["a", "b", "c", "d", "e"], domains, "me")
+    assert found == nodes.Nodes(missing=["e"], foreign=["d"], stopped=["b"], paused=["c"])
+
+
+def resource(kind: str, name: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """Return a resource as `terraform show -json` has it."""
+    return {"mode": "managed", "type": kind, "name": "this", "values": {"name": name}, **more}
+
+
+STATE = {
+    "resources": [resource("libvirt_network", NAME), resource("libvirt_pool", NAME)],
+    "child_modules": [
+        {
+            "resources": [
+                resource("libvirt_volume", "root-a"),
+                resource("libvirt_domain", "millrace-x-a"),
+                {"mode": "data", "type": "libvirt_domain", "values": {"name": "another"}},
+            ]
+        }
+    ],
+}
+KNOWN = Things(domains=("millrace-x-a",), volumes=("root-a",), pools=(NAME,), networks=(NAME,))
+
+
+def test_the_state_knows_what_modules_made() -> None:
+    assert leftovers.in_state(terraform.resources_of(STATE)) == KNOWN
+
+
+def test_what_an_unfinished_apply_made_is_its_leftovers(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    now = Things(("millrace-x-a", "millrace-x-b"), ("data-b-kafka", "root-a", "root-b"), (NAME,), (NAME,))
+    assert leftovers.unfinished(note, now, KNOWN) == Things()
+    leftovers.remember(note, Things(volumes=("data-b-kafka",)))
+    # The second run, which fails too, found the leftovers of the first: they are still nobody's.
+    leftovers.remember(note, now)
+    assert leftovers.unfinished(note, now, KNOWN) == Things(domains=("millrace-x-b",), volumes=("root-b",))
+
+
+def test_what_this_state_did_not_make_is_refused_with_what_removes_it() -> None:
+    (pool, network) = leftovers.refusals(Things(pools=(NAME,), networks=(NAME,)), NAME)
+    assert f"storage pool {NAME} that this state did not make; `virsh pool-destroy {NAME}`" in pool
+    assert f"`virsh net-destroy {NAME}` and `virsh net-undefine {NAME}` removes it" in network
+    assert leftovers.refusals(Things(), NAME) == []
+
+
+def test_existing_data_disks_come_from_the_state_in_gib() -> None:
+    volume = resource("libvirt_volume", "data-a-kafka", index="a/kafka")
+    volume |= {"name": "data", "values": {"name": "data-a-kafka", "size": 8 << 30}}
+    assert nodes.existing_data([volume, resource("libvirt_volume", "root-a")]) == {"a/kafka": 8}
+
+
+@pytest.mark.parametrize("tier", ["kafka", "timescaledb"])
+def test_one_tier_of_libvirt_mini_is_a_topology(tier: str) -> None:
+    source = repo_root() / "inventories" / one_tier.SOURCE / "topology.yml"
+    topology = parse_topology(one_tier.one_tier(yaml.safe_load(source.read_text(encoding="utf-8")), tier))
+    assert [node.groups for node in topology.nodes.values()] == [(tier,)]
+    assert all(node.data and node.disposable for node in topology.nodes.values())
+
+
+@pytest.fixture
+def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> terraform.Terraform:
+    """Return a Terraform whose state has two nodes; plans are kept and find nothing to do."""
+    addresses = ['module.node["a"].libvirt_domain.this', 'module.node["ab"].libvirt_domain.this']
+    made = terraform.Terraform("terraform", tmp_path, tmp_path)
+    monkeypatch.setattr(terraform.Terraform, "nodes", lambda _: {"a", "ab"})
+    monkeypatch.setattr(terraform.Terraform, "resources", lambda _: [{"address": one} for one in addresses])
+    monkeypatch.setattr(
+        terraform.Terraform, "call", lambda self, *words: (self.home / "said").write_text(str(words))
+    )
+    return made
+
+
+def test_a_node_is_made_anew_by_its_name_alone(
+    tool: terraform.Terraform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REBUILD", "a")
+    assert tool.plan() is None
+    said = (tool.home / "said").read_text(encoding="utf-8")
+    assert said.count("-replace=") == 1
+    assert '-replace=module.node["a"].libvirt_domain.this' in said
+    monkeypatch.setenv("REBUILD", "c")
+    with pytest.raises(MillraceError, match="REBUILD: there is no node c; there are: a, ab"):
+        tool.plan()
+
+
+def test_a_short_read_of_the_provider_is_repeated_and_no_other_failure(
+    tool: terraform.Terraform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [CommandError(["terraform"], 1, "Error: error while retrieving remote ISO: EOF")]
+
+    def call(_: terraform.Terraform, *_words: str) -> str:
+        if failures:
+            raise failures.pop()
+        return ""
+
+    monkeypatch.setattr(terraform.Terraform, "call", call)
+    assert tool.plan() is None
+    failures.append(CommandError(["terraform"], 1, "Error: no such pool"))
+    with pytest.raises(CommandError, match="no such pool"):
+        tool.plan()
+    assert failures == []
