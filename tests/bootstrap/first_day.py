@@ -145,6 +145,9 @@ def folder_of(release: str) -> Iterator[Path]:
 def main() -> int:
     """Play the first day and remove the machine, whatever became of it; return the exit status."""
     release = choose("RELEASE", os.environ.get("RELEASE", ""), RELEASES)
+    if lacking := stock_machine.lacking():
+        message = f"install the packages {' '.join(lacking)}, or their like"
+        raise MillraceError(message)
     phases, password = Phases(), secrets.token_hex(8)
     try:
         with folder_of(release) as folder:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import terminal
 from stock_image import USER
 
+from millrace import system
 from millrace.console import say
 from millrace.providers.libvirt import virsh
 
@@ -21,8 +22,19 @@ if TYPE_CHECKING:
 
 MEMORY = 6144  # MiB
 PROCESSORS = 2
+# program -> its Debian package
+NEEDED = {
+    "mmdebstrap": "mmdebstrap",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "virt-host-validate": "libvirt-clients",
+}
 BOOT_WITHIN = 1800  # seconds, on a busy machine without KVM
 LOOK_EVERY = 10
+
+
+def lacking() -> list[str]:
+    """Return the Debian packages that this machine lacks for it."""
+    return [package for program, package in NEEDED.items() if system.program(program) is None]
 
 
 def words(folder: Path, port: int, *, kvm: bool) -> list[str]:
@@ -95,7 +107,8 @@ class Machine:
 
     def console(self, lines: int = 40) -> str:
         """Return the last lines of the serial console."""
-        text = (self.folder / "console.log").read_text(encoding="utf-8", errors="replace")
+        path = self.folder / "console.log"
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 
     def wait(self, what: str, condition: Callable[[], bool], within: float = BOOT_WITHIN) -> None:

@@ -10,8 +10,9 @@ import sys
 import time
 from dataclasses import dataclass
 
-_PROMPT = re.compile(rb"\[sudo\] password for \S+: $")
+_PROMPT = re.compile(rb"\[sudo\] password for \S+: \Z")
 _CHUNK = 65536
+_LONGEST = 120  # bytes of a prompt
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def run(command: list[str], password: str, within: float) -> Said:
 
     Raises AssertionError where it takes longer than `within` seconds, or sudo refuses the password.
     """
-    output, asked, answered = bytearray(), 0, 0
+    output, asked = bytearray(), 0
     end = time.monotonic() + within
     with subprocess.Popen(  # noqa: S603 - our own argv
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0
@@ -47,8 +48,8 @@ def run(command: list[str], password: str, within: float) -> Said:
             output += chunk
             sys.stdout.write(chunk.decode(errors="replace").replace("\r\n", "\n"))
             sys.stdout.flush()
-            if _PROMPT.search(output, answered):
-                asked, answered = asked + 1, len(output)
+            if _PROMPT.search(output[-_LONGEST:]):
+                asked += 1
                 process.stdin.write(f"{password}\n".encode())
             if b"Sorry, try again" in chunk:
                 process.kill()

@@ -12,6 +12,7 @@ import terminal
 import two_nodes
 import yaml
 
+from millrace import system
 from millrace.machine.findings import places
 from millrace.model.neighbours import conflicts
 from millrace.model.topology import parse_topology
@@ -57,6 +58,7 @@ def test_only_the_variables_of_package_clients_are_handed_over() -> None:
         "PIP_CERT": "/etc/ssl/certs/ca-certificates.crt",
         "https_proxy": "http://proxy.example",
         "HOME": "/here",
+        "MY_PIP_TOKEN": "no",
         "AWS_SECRET_ACCESS_KEY": "no",
     }
     assert mirrors.variables(environ).splitlines() == [
@@ -93,6 +95,11 @@ def test_without_hardware_the_processor_is_emulated(tmp_path: Path) -> None:
     assert "tcg,thread=multi" in emulated
     assert "user,id=net0,hostfwd=tcp:127.0.0.1:2222-:22" in emulated
     assert "kvm" in stock_machine.words(tmp_path, 2222, kvm=True)
+
+
+def test_missing_programs_are_named_by_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "program", lambda name: None if name.startswith("qemu") else name)
+    assert stock_machine.lacking() == ["qemu-system-x86"]
 
 
 def test_sudo_is_given_its_password_once() -> None:
