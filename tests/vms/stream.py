@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import tempfile
 import threading
 import time
 from typing import IO, TYPE_CHECKING
@@ -45,13 +46,18 @@ def acknowledged_until(
     AT_LEAST have been acknowledged; what is said between it and the end counts too.
     """
     numbers: list[int] = []
-    with subprocess.Popen(  # noqa: S603 - our own argv
-        remote.ssh_argv(node, command, options=["-o", "ServerAliveInterval=5"]),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        bufsize=1,
-    ) as process:
+    with (
+        # ssh makes an inherited standard error non-blocking, and Ansible wants no such one.
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(  # noqa: S603 - our own argv
+            remote.ssh_argv(node, command, options=["-o", "ServerAliveInterval=5"]),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            bufsize=1,
+        ) as process,
+    ):
         if process.stdin is None or process.stdout is None:
             raise AssertionError(command)
         asking = threading.Thread(target=ask, args=(process.stdin, first, line), daemon=True)
@@ -64,7 +70,9 @@ def acknowledged_until(
         while len(numbers) < AT_LEAST:
             if process.poll() is not None or time.monotonic() > end:
                 process.kill()
-                message = f"{node} acknowledged {len(numbers)} within {WITHIN} s, and not {AT_LEAST}"
+                errors.seek(0)
+                said = errors.read()
+                message = f"{node} acknowledged {len(numbers)} within {WITHIN} s, not {AT_LEAST}: {said}"
                 raise AssertionError(message)
             time.sleep(1)
         strike()

@@ -97,7 +97,6 @@ class Kafka:
                 "sasl_plain_password": vault["kafka_tests"],
                 "ssl_cafile": "/etc/millrace/pki/ca.crt",
                 "request_timeout_ms": 300000,
-                "api_version_auto_timeout_ms": 60000,
             },
         }
 
