@@ -72,13 +72,16 @@ STATE = {
         {
             "resources": [
                 resource("libvirt_volume", "root-a"),
+                resource("libvirt_cloudinit_disk", "cloud-init-a.iso"),
                 resource("libvirt_domain", "millrace-x-a"),
                 {"mode": "data", "type": "libvirt_domain", "values": {"name": "another"}},
             ]
         }
     ],
 }
-KNOWN = Things(domains=("millrace-x-a",), volumes=("root-a",), pools=(NAME,), networks=(NAME,))
+KNOWN = Things(
+    domains=("millrace-x-a",), volumes=("cloud-init-a.iso", "root-a"), pools=(NAME,), networks=(NAME,)
+)
 
 
 def test_the_state_knows_what_modules_made() -> None:
@@ -87,7 +90,12 @@ def test_the_state_knows_what_modules_made() -> None:
 
 def test_what_an_unfinished_apply_made_is_its_leftovers(tmp_path: Path) -> None:
     note = tmp_path / "note"
-    now = Things(("millrace-x-a", "millrace-x-b"), ("data-b-kafka", "root-a", "root-b"), (NAME,), (NAME,))
+    now = Things(
+        ("millrace-x-a", "millrace-x-b"),
+        ("cloud-init-a.iso", "data-b-kafka", "root-a", "root-b"),
+        (NAME,),
+        (NAME,),
+    )
     assert leftovers.unfinished(note, now, KNOWN) == Things()
     leftovers.remember(note, Things(volumes=("data-b-kafka",)))
     # The second run, which fails too, found the leftovers of the first: they are still nobody's.
