@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from millrace.console import MillraceError
-from millrace.model.topology import parse_topology
+from millrace.model.topology import load_topology, parse_topology
 from millrace.paths import repo_root
 from millrace.providers import terraform
 from millrace.providers.libvirt import leftovers, nodes, virsh
@@ -168,3 +168,23 @@ def test_the_provider_is_not_asked_to_look_by_itself(
     assert "-refresh=false" not in (tool.home / "said").read_text(encoding="utf-8")
     assert replace(tool, refreshes=False).plan() is None
     assert "-refresh=false" in (tool.home / "said").read_text(encoding="utf-8")
+
+
+def test_where_nothing_was_made_terraform_is_not_asked_to_destroy(
+    tool: terraform.Terraform, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    topology = load_topology(repo_root() / "inventories" / "libvirt-mini" / "topology.yml")
+    asked: list[str] = []
+    monkeypatch.setattr(terraform, "for_environment", lambda *_, **__: tool)
+    monkeypatch.setattr(terraform.Terraform, "init", lambda _: None)
+    monkeypatch.setattr(terraform.Terraform, "destroy", lambda *_: asked.append("destroy"))
+    monkeypatch.setattr(leftovers, "in_libvirt", lambda _: Things())
+    monkeypatch.setattr(terraform.Terraform, "resources", lambda _: [])
+    nodes.destroy(topology, tmp_path)
+    assert asked == []
+    volume = resource("libvirt_volume", "data-db-1-postgresql", index="db-1/postgresql", address="v")
+    volume |= {"name": "data", "values": {"name": "data-db-1-postgresql", "size": 8 << 30}}
+    monkeypatch.setattr(terraform.Terraform, "resources", lambda _: [volume])
+    monkeypatch.setattr(leftovers, "in_libvirt", lambda _: Things(volumes=("data-db-1-postgresql",)))
+    nodes.destroy(topology, tmp_path)
+    assert asked == ["destroy"]

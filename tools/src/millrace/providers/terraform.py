@@ -157,7 +157,8 @@ class Terraform:
             return []
         there = self.nodes()
         if unknown := sorted(set(wanted) - there):
-            message = f"REBUILD: there is no node {', '.join(unknown)}; there are: {', '.join(sorted(there))}"
+            known = ", ".join(sorted(there)) or "none"
+            message = f"REBUILD: there is no node {', '.join(unknown)}; there are: {known}"
             raise MillraceError(message)
         return [
             str(resource["address"])

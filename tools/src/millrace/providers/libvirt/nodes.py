@@ -233,9 +233,10 @@ def destroy(topology: Topology, state: Path) -> None:
     tool.init()
     # What an apply that was killed left behind goes too.
     reconcile(topology, tool, tool.home / NOTE)
-    disks = existing_data(tool.resources())
-    # Which of them go is decided here; the plan has nothing to say about it.
-    tool.change_variables({**given(topology, state), "existing_data": {}, "release_data": []})
-    tool.destroy(*(ALL_BUT_DATA if data_disks.kept(topology, disks) else ()))
+    if resources := tool.resources():
+        disks = existing_data(resources)
+        # Which of them go is decided here; the plan has nothing to say about it.
+        tool.change_variables({**given(topology, state), "existing_data": {}, "release_data": []})
+        tool.destroy(*(ALL_BUT_DATA if data_disks.kept(topology, disks) else ()))
     (state / contract.FILE).unlink(missing_ok=True)
     host_keys.forget(state)
