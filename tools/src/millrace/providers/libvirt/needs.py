@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -43,10 +42,6 @@ READY_WITHIN = 60  # seconds
 DAEMONS = ("virtlogd", "libvirtd")
 
 
-def _socket() -> Path:
-    return Path("/run/libvirt/libvirt-sock")
-
-
 @dataclass(frozen=True)
 class LibvirtFound:
     """libvirt's daemon, and what is in the way of the bridge."""
@@ -73,10 +68,7 @@ class LibvirtFound:
                 " network.bridge in the topology"
             )
         if not self.member:
-            found.append(
-                "libvirt's daemon refuses you, since you are not in the group libvirt:"
-                " `sudo adduser $USER libvirt`, then log in again"
-            )
+            found.append(virsh.NO_MEMBER)
         return found + self.surroundings.problems(self.bridge)
 
     def plan(self) -> list[str]:
@@ -131,7 +123,8 @@ class LibvirtPreparation:
             bridge=self.bridge,
             daemon_runs=runs,
             systemd=has_systemd(),
-            member=os.geteuid() == 0 or bool(machine.missing) or runs or not _socket().exists(),
+            # With the packages comes the group.
+            member=runs or bool(machine.missing) or virsh.member(),
             has_network=ours,
             bridge_taken=surroundings.exists(self.bridge.name) and not ours,
             surroundings=surroundings.look(self.bridge, privileged=machine.privileged),

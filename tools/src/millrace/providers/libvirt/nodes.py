@@ -75,8 +75,8 @@ def _terraform(env: str) -> terraform.Terraform:
 def require_daemon() -> None:
     """Raise MillraceError where no daemon answers."""
     if not virsh.running():
-        message = "libvirt's daemon does not answer; `make bootstrap` installs and starts it"
-        raise MillraceError(message)
+        silent = "libvirt's daemon does not answer; `make bootstrap` installs and starts it"
+        raise MillraceError(silent if virsh.member() else virsh.NO_MEMBER)
 
 
 def existing_data(resources: Iterable[dict[str, Any]]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import re
 import subprocess
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 URI = "qemu:///system"
+GROUP = "libvirt"
+NO_MEMBER = (
+    f"libvirt's daemon refuses you, since this login is not in the group {GROUP}:"
+    f" `sudo adduser $USER {GROUP}`, then log in again"
+)
 _OWNER = re.compile(r"owner ([0-9a-f-]{36})")
 
 
@@ -39,6 +45,16 @@ def running() -> bool:
     except (CommandError, FileNotFoundError):
         return False
     return True
+
+
+def member() -> bool:
+    """Tell whether the daemon lets this user in: root, and who is in its group."""
+    if os.geteuid() == 0:
+        return True
+    try:
+        return grp.getgrnam(GROUP).gr_gid in os.getgroups()
+    except KeyError:
+        return False
 
 
 def kvm() -> bool:
