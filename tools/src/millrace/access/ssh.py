@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
     from millrace.model.topology import Topology
 
-REACHABLE_WITHIN = (
-    900  # seconds; a container answers within a few, a virtual machine without KVM within minutes
-)
+# Seconds; a container answers within a few, a virtual machine without KVM within minutes.
+REACHABLE_WITHIN = 900
 
 
 @dataclass(frozen=True, slots=True)

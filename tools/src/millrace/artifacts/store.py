@@ -46,6 +46,11 @@ def checksum_file(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
 
 
+def record_checksum(path: Path) -> None:
+    """Write a file's checksum beside it, for `verified`."""
+    checksum_file(path).write_text(f"{file_sha256(path)}  {path.name}\n", encoding="ascii")
+
+
 def verified(path: Path) -> str | None:
     """Return the entry's checksum, or None when it is missing or isn't what was once stored."""
     try:

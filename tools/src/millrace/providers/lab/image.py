@@ -13,8 +13,7 @@ import time
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from millrace.artifacts.model import file_sha256
-from millrace.artifacts.store import checksum_file, verified
+from millrace.artifacts.store import checksum_file, record_checksum, verified
 from millrace.console import MillraceError, run, say
 from millrace.model.login import USER
 from millrace.paths import cache_dir
@@ -90,7 +89,7 @@ def build(target: Path) -> None:
         raise
     run(incus.root_command("mv", str(partial), str(target)))
     run(incus.root_command("chmod", "0644", str(target)))
-    checksum_file(target).write_text(f"{file_sha256(target)}  {target.name}\n", encoding="ascii")
+    record_checksum(target)
 
 
 def unusable(image: Path) -> str:

@@ -10,8 +10,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from millrace.artifacts.model import file_sha256
-from millrace.artifacts.store import checksum_file, verified
+from millrace.artifacts.store import record_checksum, verified
 from millrace.console import MillraceError, run, say
 from millrace.machine import sudo
 from millrace.paths import cache_dir
@@ -95,14 +94,13 @@ def build(target: Path) -> None:
         raise
     pack(tree, partial, SIZE)
     for name in FILES:
-        path = partial / name
-        checksum_file(path).write_text(f"{file_sha256(path)}  {name}\n", encoding="ascii")
+        record_checksum(partial / name)
     partial.rename(target)
 
 
 def whole(image: Path) -> bool:
     """Tell whether the files of an image are what was made."""
-    return all((image / name).exists() and verified(image / name) is not None for name in FILES)
+    return all(verified(image / name) is not None for name in FILES)
 
 
 def _cached(stem: str) -> list[Path]:
