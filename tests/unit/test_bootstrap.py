@@ -136,7 +136,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     monkeypatch.setattr(terraform, "find", lambda: "terraform")
     for module, names in (
         (incus, ("directory", "root_command", "command", "running", "query")),
-        (daemon, ("start", "set_up", "network", "has_pool", "has_systemd")),
+        (daemon, ("start", "set_up", "network", "has_pool")),
     ):
         for name in names:
             monkeypatch.setattr(module, name, lambda *_, name=name, **__: pytest.fail(f"Incus: {name}"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from millrace import system
 from millrace.console import MillraceError
 from millrace.providers.lab import daemon, incus
 from millrace.providers.lab.findings import LabFound
@@ -52,7 +53,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Return a machine with systemd, on which nothing is recorded."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     found = Machine(tmp_path / "millrace" / "daemon.json")
-    monkeypatch.setattr(daemon, "has_systemd", lambda: found.systemd)
+    monkeypatch.setattr(system, "has_systemd", lambda: found.systemd)
     monkeypatch.setattr(daemon, "boot_id", lambda: f"boot-{found.boot}", raising=False)
     monkeypatch.setattr(daemon, "identity", found.identity)
     monkeypatch.setattr(daemon, "binary", lambda: "/bin/true")

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
+def has_systemd() -> bool:
+    """Tell whether PID 1 is systemd (the same test as sd_booted)."""
+    return Path("/run/systemd/system").is_dir()
+
+
 @dataclass(frozen=True)
 class OsRelease:
     """Distribution id ("debian", "ubuntu", …), version ("12") and code name ("bookworm")."""

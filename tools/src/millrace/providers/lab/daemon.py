@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from millrace import system
 from millrace.console import CommandError, MillraceError, run, say
 from millrace.machine.bridge import Bridge as MachineBridge
 from millrace.paths import state_root
@@ -39,11 +40,6 @@ class Bridge(MachineBridge):
         if network.num_addresses >= 256:  # noqa: PLR2004 - room for both only in a /24 or more
             config["ipv4.dhcp.ranges"] = f"{network[100]}-{network[250]}"
         return config
-
-
-def has_systemd() -> bool:
-    """Tell whether PID 1 is systemd (the same test as sd_booted)."""
-    return Path("/run/systemd/system").is_dir()
 
 
 def binary() -> str | None:
@@ -83,7 +79,7 @@ def _claim(*, installed: bool) -> dict[str, Any]:
     bootstrap installed the package, the unit is ours for good. If it was there, the daemon that we started is
     ours until the next boot. Without systemd nothing starts it at boot: ours is the one process of this boot.
     """
-    if has_systemd():
+    if system.has_systemd():
         return {"unit": UNIT, "boot": None if installed else boot_id()}
     return {**identity(), "boot": boot_id()}
 
@@ -95,7 +91,7 @@ def start(*, installed: bool = False) -> None:
     """
     log = state_root() / "incusd.log"
     state_root().mkdir(parents=True, exist_ok=True, mode=0o700)
-    if has_systemd():
+    if system.has_systemd():
         run(incus.root_command("systemctl", "start", "incus.socket", UNIT))
     else:
         program = binary()
@@ -118,7 +114,7 @@ def start(*, installed: bool = False) -> None:
     end = time.monotonic() + READY_WITHIN
     while not incus.running():
         if time.monotonic() > end:
-            where = "journalctl -u incus" if has_systemd() else str(log)
+            where = "journalctl -u incus" if system.has_systemd() else str(log)
             msg = f"the Incus daemon did not answer within {READY_WITHIN} s; see {where}"
             raise MillraceError(msg)
         time.sleep(0.5)
@@ -232,7 +228,7 @@ def _remove(kind: str, name: str) -> None:
 
 def stop() -> None:
     """Stop the daemon and its socket."""
-    if has_systemd():
+    if system.has_systemd():
         run(incus.root_command("systemctl", "stop", "incus.socket", UNIT))
     else:
         incus.incus("admin", "shutdown", "--timeout", "120")

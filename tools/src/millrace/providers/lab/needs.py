@@ -8,6 +8,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millrace import system
 from millrace.machine import bridge as surroundings
 from millrace.machine import sudo
 from millrace.model.neighbours import Place
@@ -84,7 +85,7 @@ class LabPreparation:
             subid_files=tuple(path for path in SUBID_FILES if not _has_root_range(Path(path))),
             low_limits=tuple(name for name, value in KERNEL_LIMITS.items() if _limit(name) < value),
             daemon_runs=runs,
-            systemd=daemon.has_systemd(),
+            systemd=system.has_systemd(),
             bridge_settings=None if found is None else daemon.missing_settings(found, self.bridge.config),
             bridge_others=tuple(daemon.others(name, incus.project_name(environment())))
             if runs and found

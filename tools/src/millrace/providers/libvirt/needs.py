@@ -9,13 +9,13 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millrace import system
 from millrace.console import MillraceError, run
 from millrace.machine import bridge as surroundings
 from millrace.machine import sudo
 from millrace.machine.bridge import Bridge, Surroundings
 from millrace.model.neighbours import Place
 from millrace.providers.interface import Machine, Needs
-from millrace.providers.lab.daemon import has_systemd
 from millrace.providers.libvirt import virsh
 from millrace.system import DEBIAN_KEYRING
 
@@ -87,7 +87,7 @@ class LibvirtFound:
 
 def start() -> None:
     """Start libvirt's daemons. Raises MillraceError where they do not answer."""
-    if has_systemd():
+    if system.has_systemd():
         run(sudo.root_command("systemctl", "start", "virtlogd.socket", "libvirtd.service"))
     else:
         for name in DAEMONS:
@@ -122,7 +122,7 @@ class LibvirtPreparation:
         return LibvirtFound(
             bridge=self.bridge,
             daemon_runs=runs,
-            systemd=has_systemd(),
+            systemd=system.has_systemd(),
             # With the packages comes the group.
             member=runs or bool(machine.missing) or virsh.member(),
             has_network=ours,
