@@ -130,7 +130,7 @@ bench: ## Figures of the running lab, into reports/bench.json and docs/benchmark
 test-libvirt: tools ## One tier on virtual machines, from boot to destroy: TIER=timescaledb or kafka (up to an hour without KVM)
 	@PYTHONPATH=tests/vms:tests/support .venv/bin/python -m vms
 test-bootstrap: tools ## A stock Debian, in a VM, becomes the operator's machine: RELEASE=bookworm or trixie (hours without KVM)
-	@PYTHONPATH=tests/bootstrap .venv/bin/python -m first_day
+	@PYTHONPATH=tests/bootstrap:tests/support .venv/bin/python -m first_day
 molecule: ## Each role alone on throw-away containers, two at a time (JOBS=2), or one: ROLE=kafka
 	@$(STDLIB) millrace.verbs.phases molecule
 

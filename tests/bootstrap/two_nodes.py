@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import filtered
 import yaml
 
 from millrace.paths import repo_root
@@ -18,25 +19,7 @@ NETWORK = {"cidr": "10.99.0.0/24", "gateway": "10.99.0.1", "bridge": "millrace8"
 
 def two_nodes(topology: dict[str, Any]) -> dict[str, Any]:
     """Return a topology with one node for each group of KEPT, which is in no other."""
-    prefix = NETWORK["cidr"].rpartition(".")[0]
-    nodes = {
-        name: {
-            **node,
-            "groups": [group],
-            "memory": MEMORY,
-            "address": f"{prefix}.{node['address'].rpartition('.')[2]}",
-        }
-        for group in KEPT
-        for name, node in topology["nodes"].items()
-        if group in node["groups"]
-    }
-    return {
-        **topology,
-        "environment": NAME,
-        "domain": f"{NAME}.millrace.internal",
-        "network": NETWORK,
-        "nodes": nodes,
-    }
+    return filtered.only(topology, NAME, NETWORK, KEPT, memory=MEMORY)
 
 
 def topology() -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import filtered
 import yaml
 
 from millrace.paths import repo_root
@@ -27,19 +28,7 @@ def name(tier: str) -> str:
 
 def one_tier(topology: dict[str, Any], tier: str) -> dict[str, Any]:
     """Return a topology with the nodes of one group alone, which are in no other, in the test's network."""
-    prefix = NETWORKS[tier]["cidr"].rpartition(".")[0]
-    nodes = {
-        node_name: {**node, "groups": [tier], "address": f"{prefix}.{node['address'].rpartition('.')[2]}"}
-        for node_name, node in topology["nodes"].items()
-        if tier in node["groups"]
-    }
-    return {
-        **topology,
-        "environment": name(tier),
-        "domain": f"{name(tier)}.millrace.internal",
-        "network": NETWORKS[tier],
-        "nodes": nodes,
-    }
+    return filtered.only(topology, name(tier), NETWORKS[tier], {tier})
 
 
 def folder(tier: str) -> Path:
