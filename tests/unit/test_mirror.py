@@ -114,6 +114,18 @@ def test_what_cannot_be_reached_is_built_and_mirrored(root: Path, go: Go, said: 
     assert f'path    = "{mirror.mirror(pinned)}"' in mirror.configuration(root)
 
 
+def test_a_program_of_another_version_is_not_used(root: Path, go: Go) -> None:
+    mirror.obtain_for(root, UNREACHABLE)
+    pinned = mirror.required(root)
+    assert pinned is not None
+    (program,) = mirror.mirror(pinned).glob("*/*/*/*/*/*")
+    program.rename(program.with_name("terraform-provider-thing_v1.2.4"))
+    assert mirror.configuration(root) == "disable_checkpoint = true\n"
+    assert mirror.obtain_for(root, UNREACHABLE)
+    assert f'path    = "{mirror.mirror(pinned)}"' in mirror.configuration(root)
+    assert len(go.calls) == 1
+
+
 def test_another_failure_is_not_built_for(root: Path, go: Go) -> None:
     assert not mirror.obtain_for(root, "Error: Unsupported block type")
     assert go.calls == []

@@ -77,6 +77,12 @@ def mirror(pinned: Pinned) -> Path:
     return cache_dir() / "terraform" / f"{pinned.name}-{key_of(recipe(pinned))}"
 
 
+def built(pinned: Pinned) -> bool:
+    """Tell whether the mirror has the program in the version that is pinned; another one is of no use."""
+    program = f"{pinned.name}_v{pinned.version}"
+    return any(mirror(pinned).glob(f"*/{pinned.source}/{pinned.version}/*/{program}"))
+
+
 def build(pinned: Pinned, host: str) -> Path:
     """Put the provider into its mirror, building it unless the cache has it; return the program's path."""
     try:
@@ -97,7 +103,7 @@ def configuration(root: Path) -> str:
     """Return Terraform's CLI configuration for a root: its provider from the mirror, if it was built."""
     text = "disable_checkpoint = true\n"
     pinned = required(root)
-    if pinned is None or not mirror(pinned).exists():
+    if pinned is None or not built(pinned):
         return text
     return text + (
         "provider_installation {\n"
