@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import one_tier
 import pytest
 import yaml
 
-from millrace.console import MillraceError
+from millrace.console import CommandError, MillraceError
 from millrace.model.topology import load_topology, parse_topology
 from millrace.paths import repo_root
 from millrace.providers import terraform
-from millrace.providers.libvirt import leftovers, nodes, virsh
+from millrace.providers.libvirt import image, leftovers, nodes, virsh
+from millrace.providers.libvirt.image import Image
 from millrace.providers.libvirt.leftovers import Things
 from millrace.providers.libvirt.virsh import Domain
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NAME = "millrace-x"
 WITH_KVM = """\
@@ -188,3 +187,34 @@ def test_where_nothing_was_made_terraform_is_not_asked_to_destroy(
     monkeypatch.setattr(leftovers, "in_libvirt", lambda _: Things(volumes=("data-db-1-postgresql",)))
     nodes.destroy(topology, tmp_path)
     assert asked == ["destroy"]
+
+
+def test_an_environment_keeps_the_image_that_it_began_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Image(Path("new/root.img"), Path("new/vmlinuz"), Path("new/initrd.img"))
+    monkeypatch.setattr(image, "ensure", lambda: made)
+    before = {"image": "old/root.img", "boot": {"kernel": "old/vmlinuz"}, "owner": "me"}
+    volumes = [{"type": "libvirt_volume", "name": name} for name in ("image", "boot", "data")]
+    assert nodes.image_given(volumes, before) == {"image": "old/root.img", "boot": {"kernel": "old/vmlinuz"}}
+    # An apply that was killed before it made them, and one that wrote no variables.
+    for resources, known in ((volumes[:1], before), ([], before), (volumes, {})):
+        given = nodes.image_given(resources, known)
+        assert (given["image"], given["boot"]["kernel"]) == ("new/root.img", "new/vmlinuz")
+
+
+def test_a_state_of_another_provider_is_refused_with_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "schema version 9 for libvirt_pool.this in state does not match version 0 from the provider"
+
+    def show(_: terraform.Terraform, *words: str) -> str:
+        raise CommandError(words, 1, said)
+
+    monkeypatch.setattr(terraform.Terraform, "call", show)
+    (tmp_path / "terraform.tfstate").touch()
+    root = repo_root() / "terraform" / "providers" / "libvirt"
+    one = terraform.Terraform("terraform", root, tmp_path)
+    with pytest.raises(MillraceError, match=r"another version than dmacvicar/libvirt [\d.]+, .*\.backup"):
+        one.resources()
+    said = "something else"
+    with pytest.raises(CommandError, match="something else"):
+        one.resources()

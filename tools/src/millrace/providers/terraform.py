@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MINIMUM = (1, 5, 0)
 VARIABLES = "variables.tfvars.json"
+# What Terraform says of a state that the provider at hand cannot read.
+_OTHER_SCHEMA = "does not match version"
 INSTALL_HINT = (
     "Terraform or OpenTofu >= 1.5 is needed, and Debian and Ubuntu have neither. Install one:\n"
     "  OpenTofu:  https://opentofu.org/docs/intro/install/deb/ (package tofu)\n"
@@ -92,11 +94,14 @@ class Terraform:
         path = self.home / VARIABLES
         path.write_text(json.dumps(variables, indent=2) + "\n", encoding="utf-8")
 
+    def variables(self) -> dict[str, Any]:
+        """Return the values that were written last; empty before the first time."""
+        path = self.home / VARIABLES
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
     def change_variables(self, changes: dict[str, Any]) -> None:
         """Write some of the variables anew, as `set_variables` does, and leave the others as they were."""
-        path = self.home / VARIABLES
-        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        self.set_variables({**before, **changes})
+        self.set_variables({**self.variables(), **changes})
 
     def init(self) -> None:
         """Prepare the data directory for the modules of this clone, and the root's provider."""
@@ -174,9 +179,19 @@ class Terraform:
         """Return the state's resources, those of modules too, as `terraform show -json` has them."""
         if not (self.home / "terraform.tfstate").exists():
             return []
-        return list(
-            resources_of(json.loads(self.call("show", "-json")).get("values", {}).get("root_module", {}))
-        )
+        try:
+            shown = json.loads(self.call("show", "-json"))
+        except CommandError as error:
+            if _OTHER_SCHEMA not in error.output:
+                raise
+            pinned = mirror.required(self.config)
+            wanted = f"{pinned.source} {pinned.version}" if pinned else "Terraform"
+            message = (
+                f"{self.home}/terraform.tfstate was written by another version than {wanted}, which is"
+                " pinned here; use the clone that wrote it, or terraform.tfstate.backup beside it"
+            )
+            raise MillraceError(message) from error
+        return list(resources_of(shown.get("values", {}).get("root_module", {})))
 
     def outputs(self) -> dict[str, Any]:
         """Return the values of the state's outputs."""

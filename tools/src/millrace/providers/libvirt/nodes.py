@@ -100,17 +100,29 @@ def given(topology: Topology, state: Path) -> dict[str, Any]:
     }
 
 
-def variables(topology: Topology, state: Path, tool: terraform.Terraform) -> dict[str, Any]:
-    """Return the inputs of the Terraform root; makes the image where it is missing."""
+def image_given(resources: Iterable[dict[str, Any]], before: dict[str, Any]) -> dict[str, Any]:
+    """Return the inputs for the image: those of `before`, the last apply, where its volumes are there.
+
+    An environment keeps the image that it began with, so no mirror is asked and nothing is read for it.
+    """
+    there = {one["name"] for one in resources if one["type"] == "libvirt_volume"}
+    if {"image", "boot"} <= there and {"image", "boot"} <= before.keys():
+        return {name: before[name] for name in ("image", "boot")}
     made = image.ensure()
+    boot = {"kernel": str(made.kernel), "initrd": str(made.initrd), "cmdline": image.CMDLINE}
+    return {"image": str(made.root), "boot": boot}
+
+
+def variables(topology: Topology, state: Path, tool: terraform.Terraform) -> dict[str, Any]:
+    """Return the inputs of the Terraform root; makes the image where the environment needs one."""
+    resources = tool.resources()
     kvm = virsh.kvm()
     say(f"nodes run {'with KVM' if kvm else 'without hardware virtualisation (TCG): about ten times slower'}")
     return {
         **given(topology, state),
-        "image": str(made.root),
-        "boot": {"kernel": str(made.kernel), "initrd": str(made.initrd), "cmdline": image.CMDLINE},
+        **image_given(resources, tool.variables()),
         "acceleration": "kvm" if kvm else "qemu",
-        "existing_data": existing_data(tool.resources()),
+        "existing_data": existing_data(resources),
         "release_data": data_disks.released(),
     }
 
