@@ -7,7 +7,10 @@ lost, changed by a second run, or left behind.
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import one_tier
@@ -20,6 +23,7 @@ from millrace.console import MillraceError, Phases, say, stream_checked
 from millrace.model.current import choose, current_environment
 from millrace.paths import environment as current
 from millrace.paths import repo_root, state_dir
+from millrace.providers import terraform
 from millrace.providers.libvirt import leftovers, virsh
 from millrace.providers.libvirt.nodes import domain, prefix
 
@@ -29,10 +33,37 @@ if TYPE_CHECKING:
     from tiers import Tier
 
 
+def command(target: str, **variables: str) -> list[str]:
+    """Return the command line of a target of the Makefile, for the test's environment."""
+    return [
+        "make",
+        target,
+        *(f"{name}={value}" for name, value in {"ENV": current(), "YES": "1", **variables}.items()),
+    ]
+
+
 def make(target: str, **variables: str) -> None:
     """Call a target of the Makefile for the test's environment."""
-    words = [f"{name}={value}" for name, value in {"ENV": current(), "YES": "1", **variables}.items()]
-    stream_checked(["make", target, *words], cwd=repo_root(), env=environment())
+    stream_checked(command(target, **variables), cwd=repo_root(), env=environment())
+
+
+def killed_apply() -> None:
+    """Kill a `make provision`, with all its processes, once it has begun to fill the first volume."""
+    make("bootstrap")  # the daemon must answer
+    with subprocess.Popen(  # noqa: S603 - our own argv
+        command("provision"), cwd=repo_root(), env=environment(), start_new_session=True
+    ) as process:
+        while not (made := leftovers.in_libvirt(prefix(current()))).volumes:
+            if process.poll() is not None:
+                message = f"make provision ended with status {process.returncode} before it made a volume"
+                raise AssertionError(message)
+            time.sleep(0.2)
+        os.killpg(process.pid, signal.SIGKILL)
+    known = leftovers.in_state(terraform.for_environment(current(), "libvirt").resources())
+    if (unknown := made.without(known)) == leftovers.Things():
+        message = "the apply was killed too late: its state knows all that it made"
+        raise AssertionError(message)
+    say(f"killed, with {', '.join(unknown.volumes)} made and not written down")
 
 
 def again(tier: Callable[[str], Tier], node: str) -> set[int]:
@@ -53,6 +84,8 @@ def kept(acknowledged: set[int], present: set[int], when: str) -> None:
 def play(name: str, node: str, phases: Phases) -> None:
     """Raise the tier, use it, strike its node, rebuild its node."""
     tier = TIERS[name]
+    with phases.phase("killed apply"):
+        killed_apply()
     with phases.phase("up"):
         make("up")
     with phases.phase("use"):
