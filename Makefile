@@ -8,6 +8,9 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 ENV ?= lab
+ifeq ($(strip $(ENV)),)
+$(error ENV is empty; leave it out for lab, or name an environment)
+endif
 PYTHON ?= python3
 space := $(subst ,, )
 # Mitogen and the search paths below split a path at these; the clone is the one thing that is easy to move.

@@ -81,6 +81,24 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "say what goes, ask, and remove the nodes, the network and what else is ours",
     ),
 }
+# They read arguments; everything else that a subcommand may be told are variables of the environment.
+WITH_ARGUMENTS = frozenset(
+    [
+        "validate",
+        "secrets",
+        "bootstrap",
+        "role-docs",
+        "ssh",
+        "logs",
+        "consume",
+        "produce",
+        "run",
+        "restart",
+        "dev",
+        "footprint",
+    ]
+)
+VARIABLES = "its options are variables of the environment, as of `make`: ENV=lab, YES=1, … (make help)"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -90,6 +108,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("command", choices=sorted(COMMANDS), metavar="COMMAND")
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     args = parser.parse_args(argv)
+    if args.arguments and args.command not in WITH_ARGUMENTS:
+        # Nothing may run because of a word that it does not read: `millrace destroy --help`.
+        asked = args.arguments[0] in {"-h", "--help"}
+        told = f"millrace {args.command}: {COMMANDS[args.command][1]}; {VARIABLES}"
+        (sys.stdout if asked else sys.stderr).write(
+            f"{told}\n" if asked else f"millrace {args.command}: takes no arguments; {VARIABLES}\n"
+        )
+        return 0 if asked else 2
     if wrong := wrong_environment():
         sys.stderr.write(f"{wrong}\n")
         return 2

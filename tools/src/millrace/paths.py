@@ -26,6 +26,9 @@ def environments() -> list[str]:
 def wrong_environment() -> str:
     """Return a line that lists the environments if the chosen one is none of them, otherwise nothing."""
     known = environments()
+    # As of `ENV=$UNSET make destroy`: what was meant, nobody knows.
+    if os.environ.get("ENV") == "":
+        return f"ENV is empty; leave it out for {DEFAULT_ENVIRONMENT}, or name one of: {', '.join(known)}"
     if environment() in known:
         return ""
     return f"no environment {environment()!r}; ENV is one of: {', '.join(known)}"
