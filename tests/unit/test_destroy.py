@@ -13,6 +13,7 @@ from millrace import cli, console
 from millrace.model.catalogue import Catalogue
 from millrace.model.topology import Network, Node, Topology
 from millrace.model.validation import Environment
+from millrace.providers import data_disks
 from millrace.providers.lab import daemon, incus
 from millrace.providers.lab.provider import Lab
 from millrace.verbs import destroy, scenarios
@@ -161,3 +162,27 @@ def test_what_opens_the_data_disks_that_are_left_stays(
     assert not (state / "ssh_config").exists()
     destroy.forget(state, purge=True)
     assert (state / "vault.yml").exists() is left
+
+
+def test_where_data_disks_are_left_the_secrets_are_said_to_stay(tmp_path: Path) -> None:
+    assert "secrets" in destroy.forgotten(tmp_path, purge=True, disks=False)
+    told = destroy.forgotten(tmp_path, purge=True, disks=True)
+    assert "secrets and Terraform's state stay with the data disks" in told
+    assert data_disks.some_left([f"{data_disks.LEFT} a/b; DATA=a/b would"])
+    assert not data_disks.some_left(["the data disks a/b with all that they hold"])
+
+
+@pytest.mark.parametrize(("words", "status"), [(["--help"], 0), (["-h"], 0), (["--env", "x"], 2), (["x"], 2)])
+def test_nothing_is_destroyed_for_words_that_are_not_read(
+    words: list[str], status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(destroy, "destroy_main", lambda _: pytest.fail("it ran"))
+    assert cli.main(["destroy", *words]) == status
+
+
+def test_an_empty_environment_is_no_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENV", "")
+    assert cli.main(["destroy"]) == 2
+    assert capsys.readouterr().err.startswith("ENV is empty; leave it out for lab, or name one of: lab")

@@ -13,7 +13,7 @@ import yaml
 from millrace.console import CommandError, MillraceError
 from millrace.model.topology import load_topology, parse_topology
 from millrace.paths import repo_root
-from millrace.providers import terraform
+from millrace.providers import data_disks, terraform
 from millrace.providers.libvirt import image, leftovers, nodes, virsh
 from millrace.providers.libvirt.image import Image
 from millrace.providers.libvirt.leftovers import Things
@@ -102,6 +102,18 @@ def test_what_an_unfinished_apply_made_is_its_leftovers(tmp_path: Path) -> None:
     assert leftovers.unfinished(note, now, KNOWN) == Things(domains=("millrace-x-b",), volumes=("root-b",))
 
 
+def test_a_neighbour_whose_name_begins_alike_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    domains = [
+        Domain("millrace-x-a", "running", "me"),
+        Domain("millrace-x-mini-a", "running", "you"),  # the node a of the environment x-mini
+        Domain("millrace-x-b", "running", ""),
+    ]
+    for name, result in (("domains", domains), ("pools", ["millrace-x-mini"]), ("networks", {})):
+        monkeypatch.setattr(virsh, name, lambda *_, result=result: result)
+    assert leftovers.in_libvirt(NAME, "me") == Things(domains=("millrace-x-a",))
+    assert leftovers.in_libvirt(NAME, "") == Things()
+
+
 def test_what_this_state_did_not_make_is_refused_with_what_removes_it() -> None:
     (pool, network) = leftovers.refusals(Things(pools=(NAME,), networks=(NAME,)), NAME)
     assert f"storage pool {NAME} that this state did not make; `virsh pool-destroy {NAME}`" in pool
@@ -177,14 +189,15 @@ def test_where_nothing_was_made_terraform_is_not_asked_to_destroy(
     monkeypatch.setattr(terraform, "for_environment", lambda *_, **__: tool)
     monkeypatch.setattr(terraform.Terraform, "init", lambda _: None)
     monkeypatch.setattr(terraform.Terraform, "destroy", lambda *_: asked.append("destroy"))
-    monkeypatch.setattr(leftovers, "in_libvirt", lambda _: Things())
+    monkeypatch.setattr(leftovers, "in_libvirt", lambda *_: Things())
+    monkeypatch.setattr(virsh, "domains", lambda _: [])
     monkeypatch.setattr(terraform.Terraform, "resources", lambda _: [])
     nodes.destroy(topology, tmp_path)
     assert asked == []
     volume = resource("libvirt_volume", "data-db-1-postgresql", index="db-1/postgresql", address="v")
     volume |= {"name": "data", "values": {"name": "data-db-1-postgresql", "size": 8 << 30}}
     monkeypatch.setattr(terraform.Terraform, "resources", lambda _: [volume])
-    monkeypatch.setattr(leftovers, "in_libvirt", lambda _: Things(volumes=("data-db-1-postgresql",)))
+    monkeypatch.setattr(leftovers, "in_libvirt", lambda *_: Things(volumes=("data-db-1-postgresql",)))
     nodes.destroy(topology, tmp_path)
     assert asked == ["destroy"]
 
@@ -218,3 +231,23 @@ def test_a_state_of_another_provider_is_refused_with_the_cure(
     said = "something else"
     with pytest.raises(CommandError, match="something else"):
         one.resources()
+
+
+def test_another_owners_machine_of_our_name_is_refused_before_anything_is_removed(
+    tool: terraform.Terraform, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    topology = load_topology(repo_root() / "inventories" / "libvirt-mini" / "topology.yml")
+    name = nodes.domain(topology.environment, next(iter(topology.nodes)))
+    monkeypatch.setattr(virsh, "domains", lambda _: [Domain(name, "running", "you")])
+    monkeypatch.setattr(leftovers, "remove", lambda *_: pytest.fail("removed"))
+    (tmp_path / "owner-id").write_text("me\n", encoding="utf-8")
+    with pytest.raises(MillraceError, match=f"{name} belong to another owner"):
+        nodes.reconcile(topology, tmp_path, tool)
+
+
+def test_a_data_disk_that_there_is_not_cannot_be_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA", "db-1/postgres")
+    with pytest.raises(MillraceError, match=r"no data disk db-1/postgres; there are: db-1/postgresql"):
+        data_disks.checked({"db-1/postgresql": 8})
+    monkeypatch.setenv("DATA", "db-1/postgresql")
+    assert data_disks.checked({"db-1/postgresql": 8}) == {"db-1/postgresql": 8}

@@ -31,7 +31,7 @@ def test_a_ready_machine_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_what_is_in_the_way_is_told_with_its_cure() -> None:
     (taken,) = replace(READY, bridge_taken=True).problems()
-    assert "the network interface millrace2 exists and is not libvirt's; remove it or" in taken
+    assert "the bridge millrace2 is there and not this environment's" in taken
     (refused,) = replace(READY, member=False).problems()
     assert "`sudo adduser $USER libvirt`, then log in again" in refused
     (overlap,) = replace(READY, surroundings=Surroundings(overlapping=("eth0",))).problems()
@@ -70,6 +70,7 @@ def test_root_and_the_group_may_talk_to_the_daemon(
 
 
 def test_it_looks_at_the_daemon_and_its_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENV", "x")
     prepared = needs.preparation(Outline("libvirt", 1024, NETWORK))
     monkeypatch.setattr(virsh, "running", lambda: True)
     monkeypatch.setattr(virsh, "networks", lambda: {"millrace-x": "millrace2"})
@@ -77,6 +78,13 @@ def test_it_looks_at_the_daemon_and_its_networks(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(bridge, "look", lambda *_, **__: Surroundings())
     found = prepared.look(MACHINE)
     assert (found.exists, found.bridge_taken, found.member) == (True, False, True)
+    # Another network's bridge, whether it is up or not.
+    monkeypatch.setattr(virsh, "networks", lambda: {"default": "millrace2"})
+    for up in (True, False):
+        monkeypatch.setattr(bridge, "exists", lambda _, up=up: up)
+        found = prepared.look(MACHINE)
+        assert (found.exists, found.bridge_taken) == (False, True)
+    monkeypatch.setattr(bridge, "exists", lambda _: True)
     monkeypatch.setattr(virsh, "networks", dict)
     found = prepared.look(MACHINE)
     assert (found.exists, found.bridge_taken) == (False, True)

@@ -26,6 +26,7 @@ from millrace.paths import repo_root, state_dir
 from millrace.providers import terraform
 from millrace.providers.libvirt import leftovers, virsh
 from millrace.providers.libvirt.nodes import domain, prefix
+from millrace.providers.owner import owner_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ def killed_apply() -> None:
     with subprocess.Popen(  # noqa: S603 - our own argv
         command("provision"), cwd=repo_root(), env=environment(), start_new_session=True
     ) as process:
-        while not (made := leftovers.in_libvirt(prefix(current()))).volumes:
+        while not (made := leftovers.in_libvirt(prefix(current()), owner_id(state_dir()))).volumes:
             if process.poll() is not None:
                 message = f"make provision ended with status {process.returncode} before it made a volume"
                 raise AssertionError(message)
@@ -127,9 +128,10 @@ def main() -> int:
             make("destroy", PURGE="1")
         one_tier.remove(name)
         say(phases.summary())
-    left = leftovers.in_libvirt(prefix(current()))
-    if left != leftovers.Things():
-        message = f"make destroy left {left}"
+    left = leftovers.in_libvirt(prefix(current()), "")
+    machines = virsh.domains(f"{prefix(current())}-")
+    if machines or left != leftovers.Things():
+        message = f"make destroy left {machines} and {left}"
         raise AssertionError(message)
     say(f"{name}: done, and nothing is left in libvirt")
     return 0

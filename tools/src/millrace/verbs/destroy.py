@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from millrace.console import MillraceError, confirmed, flag, say
 from millrace.model.current import current_environment
 from millrace.paths import state_dir, state_root, vault_password_file
+from millrace.providers import data_disks
 from millrace.providers.registry import provider_of
 
 if TYPE_CHECKING:
@@ -46,8 +47,12 @@ def forget(state: Path, *, purge: bool) -> None:
         (state / name).unlink(missing_ok=True)
 
 
-def forgotten(state: Path, *, purge: bool) -> str:
-    """Return the line that says which files go."""
+def forgotten(state: Path, *, purge: bool, disks: bool) -> str:
+    """Return the line that says which files go; data disks that are left keep what opens them."""
+    if disks:
+        return (
+            f"the SSH client's files in {state}; its secrets and Terraform's state stay with the data disks"
+        )
     if purge:
         return f"all of {state}: secrets, SSH key, certificate authority, Terraform's state (PURGE=1)"
     return f"Terraform's state and the SSH client's files in {state}"
@@ -59,16 +64,16 @@ def destroy_main(_argv: list[str]) -> int:
     env, purge = topology.environment, flag("PURGE")
     provider, state = provider_of(topology), state_dir(topology.environment)
     say(f"This removes of the environment {env}:")
-    for line in [*provider.losses(), forgotten(state, purge=purge)]:
+    losses = provider.losses()
+    for line in [*losses, forgotten(state, purge=purge, disks=data_disks.some_left(losses))]:
         say(f"  - {line}")
     if not confirmed("Remove it all?"):
         msg = "nothing was removed"
         raise MillraceError(msg)
     provider.destroy()
-    if data_left(state):
-        say(f"data disks are left: Terraform's state, which knows them, and the secrets stay in {state}")
-        purge = False
-    forget(state, purge=purge)
     kept = "secrets removed" if purge else f"secrets kept in {state} (PURGE=1 removes them)"
+    if data_left(state):
+        kept = f"data disks left; with them stay the secrets and Terraform's state in {state}"
+    forget(state, purge=purge)
     say(f"{env} is destroyed; image and downloads kept, {kept}")
     return 0

@@ -55,11 +55,15 @@ class Things:
         )
 
 
-def in_libvirt(name: str) -> Things:
-    """Return what libvirt has of an environment, whose network and pool have this name."""
+def in_libvirt(name: str, owner: str) -> Things:
+    """Return what libvirt has of an environment: network and pool of this name, and the owner's domains.
+
+    A name alone does not tell whose a domain is: millrace-a-b-1 may be b-1 of a, or 1 of a-b.
+    """
     pools = [pool for pool in virsh.pools() if pool == name]
+    domains = [one.name for one in virsh.domains(f"{name}-") if owner and one.owner == owner]
     return Things(
-        domains=tuple(sorted(one.name for one in virsh.domains(f"{name}-"))),
+        domains=tuple(sorted(domains)),
         volumes=tuple(sorted(virsh.volumes(name))) if pools else (),
         pools=tuple(pools),
         networks=tuple(one for one in virsh.networks() if one == name),

@@ -15,6 +15,7 @@ from millrace.machine import bridge as surroundings
 from millrace.machine import sudo
 from millrace.machine.bridge import Bridge, Surroundings
 from millrace.model.neighbours import Place
+from millrace.paths import environment
 from millrace.providers.interface import Machine, Needs
 from millrace.providers.libvirt import virsh
 from millrace.system import DEBIAN_KEYRING
@@ -64,8 +65,8 @@ class LibvirtFound:
         found = []
         if self.bridge_taken:
             found.append(
-                f"the network interface {self.bridge.name} exists and is not libvirt's; remove it or change"
-                " network.bridge in the topology"
+                f"the bridge {self.bridge.name} is there and not this environment's (`virsh net-list --all`);"
+                " remove it, or change network.bridge in the topology"
             )
         if not self.member:
             found.append(virsh.NO_MEMBER)
@@ -118,7 +119,9 @@ class LibvirtPreparation:
     def look(self, machine: Machine) -> LibvirtFound:
         """Look at the daemon, what it has, and what is in its way."""
         runs = not machine.missing and virsh.running()
-        ours = runs and self.bridge.name in virsh.networks().values()
+        networks = virsh.networks() if runs else {}
+        ours = networks.get(f"millrace-{environment()}") == self.bridge.name
+        others = [name for name, bridge in networks.items() if bridge == self.bridge.name]
         return LibvirtFound(
             bridge=self.bridge,
             daemon_runs=runs,
@@ -126,7 +129,7 @@ class LibvirtPreparation:
             # With the packages comes the group.
             member=runs or bool(machine.missing) or virsh.member(),
             has_network=ours,
-            bridge_taken=surroundings.exists(self.bridge.name) and not ours,
+            bridge_taken=not ours and (bool(others) or surroundings.exists(self.bridge.name)),
             surroundings=surroundings.look(self.bridge, privileged=machine.privileged),
         )
 

@@ -122,7 +122,7 @@ def variables(topology: Topology, state: Path, tool: terraform.Terraform) -> dic
         **given(topology, state),
         **image_given(resources, tool.variables()),
         "acceleration": "kvm" if kvm else "qemu",
-        "existing_data": existing_data(resources),
+        "existing_data": data_disks.checked(existing_data(resources)),
         "release_data": data_disks.released(),
     }
 
@@ -135,7 +135,7 @@ def apply(topology: Topology, state: Path) -> bool:
     note = tool.home / NOTE
     changed = False
     for tries_left in reversed(range(TRIES)):
-        changed = reconcile(topology, tool, note) or changed
+        changed = reconcile(topology, state, tool) or changed
         tool.set_variables(variables(topology, state, tool))
         planned = tool.plan()
         if planned is None:
@@ -143,7 +143,7 @@ def apply(topology: Topology, state: Path) -> bool:
         for address, action in planned.items():
             say(f"  {action:<8} {address}")
         changed = True
-        leftovers.remember(note, leftovers.in_libvirt(prefix(env)))
+        leftovers.remember(note, leftovers.in_libvirt(prefix(env), owner.owner_id(state)))
         try:
             tool.apply()
         except CommandError as error:
@@ -157,14 +157,17 @@ def apply(topology: Topology, state: Path) -> bool:
     return start(topology, state) or changed
 
 
-def reconcile(topology: Topology, tool: terraform.Terraform, note: Path) -> bool:
+def reconcile(topology: Topology, state: Path, tool: terraform.Terraform) -> bool:
     """Put right what Terraform does not see; tell whether anything had to be.
 
     Raises MillraceError where something of our names is not ours.
     """
-    name = prefix(topology.environment)
+    env = topology.environment
+    name, note, own = prefix(env), tool.home / NOTE, owner.owner_id(state)
+    if foreign := sort(env, topology.nodes, virsh.domains(f"{name}-"), own).foreign:
+        raise MillraceError(refusal(env, foreign, state))
     resources = tool.resources()
-    known, found = leftovers.in_state(resources), leftovers.in_libvirt(name)
+    known, found = leftovers.in_state(resources), leftovers.in_libvirt(name, own)
     unfinished = leftovers.unfinished(note, found, known)
     if refused := leftovers.refusals(found.without(known, unfinished), name):
         raise MillraceError("\n".join(refused))
@@ -228,11 +231,14 @@ def losses(topology: Topology) -> list[str]:
     if not tool.home.exists():
         return []
     tool.init()
-    names = ", ".join(sorted(tool.nodes())) or "none"
+    if not (resources := tool.resources()):
+        return []
+    kinds = {resource["type"] for resource in resources}
+    names = ", ".join(sorted(tool.nodes()))
     return [
-        f"the virtual machines ({names}) with their root disks",
-        f"the network {prefix(env)}",
-        *data_disks.losses(topology, existing_data(tool.resources())),
+        *([f"the virtual machines ({names}) with their root disks"] if names else []),
+        *([f"the network {prefix(env)}"] if "libvirt_network" in kinds else []),
+        *data_disks.losses(topology, existing_data(resources)),
     ]
 
 
@@ -244,11 +250,12 @@ def destroy(topology: Topology, state: Path) -> None:
         return
     tool.init()
     # What an apply that was killed left behind goes too.
-    reconcile(topology, tool, tool.home / NOTE)
+    reconcile(topology, state, tool)
     if resources := tool.resources():
         disks = existing_data(resources)
         # Which of them go is decided here; the plan has nothing to say about it.
         tool.change_variables({**given(topology, state), "existing_data": {}, "release_data": []})
         tool.destroy(*(ALL_BUT_DATA if data_disks.kept(topology, disks) else ()))
-    (state / contract.FILE).unlink(missing_ok=True)
+    for path in (tool.home / NOTE, state / contract.FILE):
+        path.unlink(missing_ok=True)
     host_keys.forget(state)

@@ -81,7 +81,7 @@ def _tool(
             "image": settings(topology).image,
             "host_keys": host_keys.ensure(topology, state),
             "running": running,
-            "existing_data": {} if ending else existing_data(tool.resources()),
+            "existing_data": {} if ending else data_disks.checked(existing_data(tool.resources())),
             "release_data": [] if ending else data_disks.released(),
         }
     )
@@ -155,10 +155,12 @@ def losses(topology: Topology) -> list[str]:
     if not tool.home.exists():
         return []
     names = ", ".join(sorted(there(topology))) or "none"
+    if not (resources := tool.resources()):
+        return []
     return [
         f"the servers ({names}) with their root disks and floating addresses",
         f"network, router and security groups of millrace-{topology.environment}",
-        *data_disks.losses(topology, existing_data(tool.resources())),
+        *data_disks.losses(topology, existing_data(resources)),
     ]
 
 
@@ -166,6 +168,9 @@ def destroy(topology: Topology, state: Path) -> None:
     """Remove servers and network, and the data volumes that may go."""
     tool = terraform.for_environment(topology.environment, topology.provider)
     if not tool.home.exists():
+        return
+    tool.init()
+    if not tool.resources():  # nothing was made, so no cloud has to be asked
         return
     require_ready(topology)
     tool = _tool(topology, state, ending=True)
