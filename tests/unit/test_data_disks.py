@@ -24,15 +24,19 @@ CATALOGUE = load_catalogue(ROOT / "ansible" / "catalogue.yml")
 
 
 def test_the_catalogue_says_where_disks_are_mounted() -> None:
-    assert CATALOGUE.data["postgresql"] == DataPlace("/var/lib/postgresql", "postgres")
+    assert CATALOGUE.data["postgresql"] == DataPlace("/var/lib/postgresql", "postgres", ("timescaledb",))
 
 
 @pytest.mark.parametrize(
     ("place", "problem"),
     [
-        ({"path": "var/lib/x", "user": "x"}, "data.x.path: must begin with a slash, not 'var/lib/x'"),
-        ({"path": "/var/lib/x"}, "data.x.user: is missing"),
-        ({"path": "/var/lib/x", "user": "x", "mode": 7}, "data.x.mode: unknown key"),
+        (
+            {"path": "var/lib/x", "user": "x", "groups": ["x"]},
+            "data.x.path: must begin with a slash, not 'var/lib/x'",
+        ),
+        ({"path": "/var/lib/x", "groups": ["x"]}, "data.x.user: is missing"),
+        ({"path": "/var/lib/x", "user": "x"}, "data.x.groups: is missing"),
+        ({"path": "/var/lib/x", "user": "x", "groups": ["x"], "mode": 7}, "data.x.mode: unknown key"),
     ],
 )
 def test_a_wrong_place_is_refused_in_one_line(place: dict[str, object], problem: str) -> None:
@@ -51,6 +55,10 @@ def test_a_disk_that_no_service_keeps_data_on_is_refused() -> None:
     (problem,) = check_together(wrong, catalogue)
     assert problem.startswith("nodes.db-1.data.postgres: no service has such a disk")
     assert problem.endswith("known: hdfs, kafka, postgresql")
+    wrong = replace(topology, nodes={**topology.nodes, "db-1": replace(node, data={"kafka": 8})})
+    assert check_together(wrong, catalogue) == [
+        "nodes.db-1.data.kafka: nothing here keeps it, but a node of kafka"
+    ]
 
 
 def mounts(env: str, host: str) -> list[dict[str, str]]:

@@ -66,10 +66,11 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class DataPlace:
-    """Where a data disk is mounted, and the user whose its data is."""
+    """Where a data disk is mounted, the user whose its data is, and the groups whose nodes keep such data."""
 
     path: str
     user: str
+    groups: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +178,12 @@ def _data(reader: Reader, top: Mapping[str, object]) -> dict[str, DataPlace]:
     places = {}
     for name, value in listed.items():
         where = f"data.{name}"
-        fields = reader.fields(value, where, ["path", "user"])
-        places[name] = DataPlace(_path(reader, fields, where) or "", reader.text(fields, "user", where))
+        fields = reader.fields(value, where, ["path", "user", "groups"])
+        places[name] = DataPlace(
+            path=_path(reader, fields, where) or "",
+            user=reader.text(fields, "user", where),
+            groups=reader.texts(fields, "groups", where),
+        )
     return places
 
 

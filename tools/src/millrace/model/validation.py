@@ -172,6 +172,11 @@ def check_together(topology: Topology, catalogue: Catalogue) -> list[str]:
             for disk in node.data
             if disk not in catalogue.data
         ]
+        problems += [
+            f"nodes.{node.name}.data.{disk}: nothing here keeps it, but a node of {', '.join(place.groups)}"
+            for disk, place in catalogue.data.items()
+            if disk in node.data and not set(place.groups) & set(node.groups)
+        ]
         if node.name in catalogue.groups - used:
             problems.append(f"nodes.{node.name}: is also the name of a group; give the node another name")
     problems += unmet(topology, catalogue)
