@@ -55,6 +55,7 @@ image: bootstrap tools ## Make the nodes' image where it is missing, or no longe
 	@$(MILLRACE) image
 deploy: tools ## Configure the nodes by the roles (LIMIT= and TAGS= narrow it)
 	@$(MILLRACE) validate
+	@$(MILLRACE) provisioned
 	@$(MILLRACE) secrets ensure
 	@$(PLAYBOOK) -i "inventories/$$ENV" ansible/playbooks/site.yml $${LIMIT:+--limit "$$LIMIT"} $${TAGS:+--tags "$$TAGS"}
 smoke: tools ## Wait until every service is healthy and data flows

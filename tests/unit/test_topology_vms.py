@@ -117,3 +117,14 @@ def test_libvirt_makes_a_bridge_of_the_topologys_name(key: str) -> None:
         del data["network"]["bridge"]
     with pytest.raises(InvalidInputError, match=rf"^{key}: is missing; the provider libvirt"):
         parse_topology(data)
+
+
+def test_a_root_disk_has_room_for_the_image_of_virtual_machines() -> None:
+    content = copy.deepcopy(GOOD)
+    content["nodes"]["db-1"]["disk"] = 3
+    parse_topology(content)
+    content["provider"] = "libvirt"
+    content["network"]["bridge"] = "millrace7"
+    del content["openstack"]
+    with pytest.raises(InvalidInputError, match=r"nodes\.db-1\.disk: must be .*4"):
+        parse_topology(content)

@@ -49,6 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "millrace.verbs.nodes:provision_main",
         "make the nodes, or change them to what the topology says",
     ),
+    "provisioned": ("millrace.verbs.nodes:provisioned_main", "fail where the nodes were never made"),
     "ssh": ("millrace.verbs.nodes:ssh_main", "open a shell on a node, or run a command there"),
     "down": ("millrace.verbs.nodes:down_main", "stop the nodes and keep their data"),
     "start": ("millrace.verbs.nodes:start_main", "start the nodes again"),

@@ -27,6 +27,8 @@ _NOT_BRIDGES = re.compile(
 _MAX_CORES = 1024
 _MAX_MEMORY = 16 * 1024 * 1024
 _MAX_DISK = 1024 * 1024
+# A root disk is a layer over the image of 3 GiB (providers/libvirt/image.py).
+_MIN_DISK = {"libvirt": 4}
 _DATA_DISK = re.compile(r"[a-z][a-z0-9]{0,14}")
 
 
@@ -251,7 +253,7 @@ def _node(reader: Reader, name: str, value: object, provider: str) -> Node:
         address=None if address is None else str(address),
         cores=reader.integer(fields, "cores", where, 1, _MAX_CORES),
         memory=reader.integer(fields, "memory", where, 128, _MAX_MEMORY),
-        disk=reader.integer(fields, "disk", where, 1, _MAX_DISK),
+        disk=reader.integer(fields, "disk", where, _MIN_DISK.get(provider, 1), _MAX_DISK),
         disposable=reader.flag(fields, "disposable", where),
         data=_data(reader, fields, where, provider),
     )
