@@ -35,6 +35,10 @@ options:
     description: Its private key.
     type: path
     required: true
+  timeout:
+    description: Longest wait for an answer of the brokers, in seconds.
+    type: int
+    default: 180
   replication_factor:
     description: Replication factor of topics that name none.
     type: int
@@ -143,6 +147,7 @@ from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 ARGUMENTS: dict[str, Any] = {
     "bootstrap": {"type": "list", "elements": "str", "required": True},
     "login_bootstrap": {"type": "list", "elements": "str", "required": True},
+    "timeout": {"type": "int", "default": 180},
     "ca": {"type": "path", "required": True},
     "certificate": {"type": "path", "required": True},
     "key": {"type": "path", "required": True, "no_log": False},
@@ -186,8 +191,10 @@ ARGUMENTS: dict[str, Any] = {
     },
 }
 _ITERATIONS = 8192
-_TIMEOUT_MS = 30000
-_LOGIN_MS = 4000
+# Parts of the longest wait: a request to a broker that hangs goes to another one after the first. A refused
+# login lasts as long as it may, so it may not last long; a slow machine still needs some time for it.
+_REQUEST_SHARE = 6
+_LOGIN_SHARE = 45
 _LOGIN_TRIES = 15
 
 
@@ -341,14 +348,15 @@ class Cluster:
             "sasl_mechanism": "SCRAM-SHA-512",
             "ssl_cafile": params["ca"],
         }
+        self._login_ms = params["timeout"] * 1000 // _LOGIN_SHARE
         self._client = admin.KafkaAdminClient(
             bootstrap_servers=params["bootstrap"],
             security_protocol="SSL",
             ssl_cafile=params["ca"],
             ssl_certfile=params["certificate"],
             ssl_keyfile=params["key"],
-            bootstrap_timeout_ms=_TIMEOUT_MS,
-            request_timeout_ms=_TIMEOUT_MS,
+            bootstrap_timeout_ms=params["timeout"] * 1000,
+            request_timeout_ms=params["timeout"] * 1000 // _REQUEST_SHARE,
         )
 
     def close(self) -> None:
@@ -424,7 +432,7 @@ class Cluster:
                         **self._login,
                         sasl_plain_username=user,
                         sasl_plain_password=password,
-                        bootstrap_timeout_ms=_LOGIN_MS,
+                        bootstrap_timeout_ms=self._login_ms,
                     )
                 except self._errors.KafkaError:
                     if heard.refused:
