@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,8 +15,12 @@ from millrace.model.topology import load_topology
 from millrace.paths import repo_root
 from millrace.providers import terraform
 from millrace.providers.lab import daemon
+from millrace.providers.lab import findings as lab_findings
 from millrace.providers.lab.findings import LabFound
 from millrace.providers.lab.needs import LabPreparation
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Of no environment: what the lab's is stands in its topology and may be changed there.
 BRIDGE = daemon.Bridge("millrace0", "10.77.0.0/24", "10.77.0.1")
@@ -206,3 +211,23 @@ def test_other_environments_nodes_are_those_of_their_projects() -> None:
     ]
     assert daemon.other_nodes(used_by, "millrace-lab") == ["millrace-tier/db-1"]
     assert daemon.other_nodes(used_by, "millrace-x") == ["millrace-lab/db-1", "millrace-tier/db-1"]
+
+
+def test_the_module_that_filters_bridges_is_loaded_now_and_at_boot(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    name = "net.bridge.bridge-nf-call-ip6tables"
+    monkeypatch.setattr(lab_findings.sudo, "write", lambda path, text: done.append(f"{path}: {text.strip()}"))
+    monkeypatch.setattr(lab_findings, "run", lambda words: done.append(words[-2] + " " + words[-1]))
+    monkeypatch.setattr(daemon, "set_up", lambda _: None)
+    found = replace(LAB, has_bridge_module=False, low_limits=(name,))
+    assert "load the kernel module br_netfilter, now and at boot" in found.plan()[0]
+    found.change()
+    assert done[:2] == ["/etc/modules-load.d/60-millrace.conf: br_netfilter", "modprobe br_netfilter"]
+    assert done[-1] == f"/proc/sys/{name.replace('.', '/')}: 1"
+    assert LAB.plan() == []
+
+
+def test_a_limit_without_its_module_is_below_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(lab_findings, "limit_path", lambda name: tmp_path / name)
+    (tmp_path / "there").write_text("7\n", encoding="ascii")
+    assert (lab_findings.limit("there"), lab_findings.limit("not-there")) == (7, -1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from millrace.console import say
+from millrace.console import run, say
 from millrace.machine import sudo
 from millrace.machine.bridge import Surroundings
 from millrace.providers.lab import daemon, incus
@@ -14,11 +14,15 @@ SUBID_FILES = ("/etc/subuid", "/etc/subgid")
 SUBORDINATE_IDS = "root:1000000:1000000000"
 # Limits per user, and all containers have the same user ids; Linux has defaults for a few containers (tried:
 # with 200 keys, those beyond the first 24 stopped while they started).
+# Without the last one, of the module br_netfilter, Incus filters no IPv6 (and starts no node that wants it).
 KERNEL_LIMITS = {
     "fs.inotify.max_user_instances": 1024,
     "kernel.keys.maxbytes": 2_000_000,
     "kernel.keys.maxkeys": 2000,
+    "net.bridge.bridge-nf-call-ip6tables": 1,
 }
+BRIDGE_MODULE = "br_netfilter"
+MODULES_FILE = "/etc/modules-load.d/60-millrace.conf"
 # Says what an installation means, whatever the package's own messages advise.
 NO_INIT = "`incus admin init`, which the package advises, is not needed: the bootstrap sets Incus up itself"
 
@@ -26,6 +30,12 @@ NO_INIT = "`incus admin init`, which the package advises, is not needed: the boo
 def limit_path(name: str) -> Path:
     """Return the file in /proc that has a kernel limit."""
     return Path("/proc/sys") / name.replace(".", "/")
+
+
+def limit(name: str) -> int:
+    """Return a kernel limit; -1 where the kernel has none of that name, since its module is not loaded."""
+    path = limit_path(name)
+    return int(path.read_text(encoding="ascii")) if path.exists() else -1
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,7 @@ class LabFound:
     installs: bool = False  # the daemon's package is one of those that get installed
     subid_files: tuple[str, ...] = ()  # those without a range for root
     low_limits: tuple[str, ...] = ()  # names of kernel limits that have to be raised
+    has_bridge_module: bool = True
     daemon_runs: bool = True
     systemd: bool = True
     bridge_settings: dict[str, str] | None = field(default_factory=dict)  # to change; None: no bridge yet
@@ -71,6 +82,8 @@ class LabFound:
         if self.subid_files:
             files = " and ".join(self.subid_files)
             changes.append(f"give root subordinate ids ({SUBORDINATE_IDS}) in {files}")
+        if not self.has_bridge_module:
+            changes.append(f"load the kernel module {BRIDGE_MODULE}, now and at boot ({MODULES_FILE})")
         if self.low_limits:
             settings = " ".join(f"{name}={KERNEL_LIMITS[name]}" for name in self.low_limits)
             changes.append(f"raise kernel limits: {settings}")
@@ -95,6 +108,9 @@ class LabFound:
             say(NO_INIT)
         for path in self.subid_files:
             sudo.write(path, SUBORDINATE_IDS + "\n", append=True)
+        if not self.has_bridge_module:
+            sudo.write(MODULES_FILE, f"{BRIDGE_MODULE}\n")
+            run(sudo.root_command("modprobe", BRIDGE_MODULE))
         if self.low_limits:
             text = "".join(f"{name} = {value}\n" for name, value in KERNEL_LIMITS.items())
             sudo.write("/etc/sysctl.d/60-millrace.conf", text)

@@ -15,7 +15,7 @@ from millrace.model.neighbours import Place
 from millrace.paths import environment
 from millrace.providers.interface import Machine, Needs
 from millrace.providers.lab import daemon, incus
-from millrace.providers.lab.findings import KERNEL_LIMITS, SUBID_FILES, LabFound, limit_path
+from millrace.providers.lab.findings import KERNEL_LIMITS, SUBID_FILES, LabFound, limit
 from millrace.system import DEBIAN_KEYRING
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ class LabPreparation:
             bridge=self.bridge,
             installs=installs,
             subid_files=tuple(path for path in SUBID_FILES if not _has_root_range(Path(path))),
-            low_limits=tuple(name for name, value in KERNEL_LIMITS.items() if _limit(name) < value),
+            low_limits=tuple(name for name, value in KERNEL_LIMITS.items() if limit(name) < value),
+            has_bridge_module=Path("/proc/sys/net/bridge").is_dir(),
             daemon_runs=runs,
             systemd=system.has_systemd(),
             bridge_settings=None if found is None else daemon.missing_settings(found, self.bridge.config),
@@ -100,10 +101,6 @@ def preparation(outline: Outline) -> LabPreparation:
     """Return what a lab with this topology prepares; MillraceError where its network is none."""
     network = surroundings.checked(outline.network)
     return LabPreparation(daemon.Bridge(network["bridge"], network["cidr"], network["gateway"]))
-
-
-def _limit(name: str) -> int:
-    return int(limit_path(name).read_text(encoding="ascii"))
 
 
 def _has_root_range(path: Path) -> bool:
