@@ -14,7 +14,7 @@ from millrace.access import remote
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-WITHIN = 600  # seconds for so many to be acknowledged, on a machine without KVM
+WITHIN = 1800  # seconds for so many to be acknowledged, on a machine without KVM
 AT_LEAST = 200
 
 
@@ -70,6 +70,9 @@ def acknowledged_until(
         while len(numbers) < AT_LEAST:
             if process.poll() is not None or time.monotonic() > end:
                 process.kill()
+                asking.join()
+                with contextlib.suppress(BrokenPipeError):  # it would hide the failure
+                    process.stdin.close()
                 errors.seek(0)
                 said = errors.read()
                 message = f"{node} acknowledged {len(numbers)} within {WITHIN} s, not {AT_LEAST}: {said}"

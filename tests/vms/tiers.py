@@ -97,6 +97,7 @@ class Kafka:
                 "sasl_plain_password": vault["kafka_tests"],
                 "ssl_cafile": "/etc/millrace/pki/ca.crt",
                 "request_timeout_ms": 300000,
+                "bootstrap_timeout_ms": 600000,
             },
         }
 
