@@ -97,6 +97,6 @@ def test_the_device_is_what_terraform_gave(tmp_path: Path, monkeypatch: pytest.M
 def test_a_missing_disk_stops_neither_the_boot_nor_hides_from_the_service() -> None:
     tasks = yaml.safe_load((ROOT / "roles" / "disks" / "tasks" / "configure.yml").read_text(encoding="utf-8"))
     mount = next(task["ansible.posix.mount"] for task in tasks if "ansible.posix.mount" in task)
-    assert "nofail" in mount["opts"].split(",")
+    assert {"nofail", "x-systemd.device-timeout=15min"} <= set(mount["opts"].split(","))
     unit = (ROOT / "roles" / "jvm_app" / "templates" / "service.j2").read_text(encoding="utf-8")
     assert "RequiresMountsFor={{ jvm_app_data_dir }}" in unit
