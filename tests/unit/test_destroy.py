@@ -186,3 +186,14 @@ def test_an_empty_environment_is_no_environment(
     monkeypatch.setenv("ENV", "")
     assert cli.main(["destroy"]) == 2
     assert capsys.readouterr().err.startswith("ENV is empty; leave it out for lab, or name one of: lab")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(_: list[str]) -> int:
+        raise BrokenPipeError
+
+    done: list[int] = []
+    monkeypatch.setattr(destroy, "destroy_main", told)
+    monkeypatch.setattr("os.dup2", lambda *_: done.append(1))
+    assert cli.main(["destroy"]) == 1
+    assert done == [1]

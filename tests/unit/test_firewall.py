@@ -212,3 +212,9 @@ def test_the_preflight_reads_the_firewall_and_stops_before_it_changes_anything(
         "the firewall of this machine (ufw",
         "the firewall of this machine (nft, table inet filter",
     ]
+
+
+@pytest.mark.parametrize("cidr", ["10.0.0.0/30", "10.0.0.0/31", "10.0.0.0/32"])
+def test_a_network_may_be_as_small_as_any(cidr: str) -> None:
+    (packet, *_) = firewall.packets("b", cidr, "10.0.0.1", "eth0")
+    assert packet

@@ -216,7 +216,7 @@ def test_other_environments_nodes_are_those_of_their_projects() -> None:
 def test_the_module_that_filters_bridges_is_loaded_now_and_at_boot(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     name = "net.bridge.bridge-nf-call-ip6tables"
-    monkeypatch.setattr(lab_findings.sudo, "write", lambda path, text: done.append(f"{path}: {text.strip()}"))
+    monkeypatch.setattr(sudo, "write", lambda path, text: done.append(f"{path}: {text.strip()}"))
     monkeypatch.setattr(lab_findings, "run", lambda words: done.append(words[-2] + " " + words[-1]))
     monkeypatch.setattr(daemon, "set_up", lambda _: None)
     found = replace(LAB, has_bridge_module=False, low_limits=(name,))

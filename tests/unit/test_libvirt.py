@@ -115,9 +115,11 @@ def test_a_neighbour_whose_name_begins_alike_is_left_alone(monkeypatch: pytest.M
 
 
 def test_what_this_state_did_not_make_is_refused_with_what_removes_it() -> None:
-    (pool, network) = leftovers.refusals(Things(pools=(NAME,), networks=(NAME,)), NAME)
-    assert f"storage pool {NAME} that this state did not make; `virsh pool-destroy {NAME}`" in pool
-    assert f"`virsh net-destroy {NAME}` and `virsh net-undefine {NAME}` removes it" in network
+    (head, pool, network) = leftovers.refusals(Things(pools=(NAME,), networks=(NAME,)), NAME)
+    assert "restore it (XDG_STATE_HOME)" in head
+    virsh_there = "virsh -c qemu:///system"
+    assert f"storage pool {NAME} that this state did not make; `{virsh_there} pool-destroy {NAME}`" in pool
+    assert f"`{virsh_there} net-destroy {NAME}` and `{virsh_there} net-undefine {NAME}` removes it" in network
     assert leftovers.refusals(Things(), NAME) == []
 
 
@@ -251,3 +253,24 @@ def test_a_data_disk_that_there_is_not_cannot_be_let_go(monkeypatch: pytest.Monk
         data_disks.checked({"db-1/postgresql": 8})
     monkeypatch.setenv("DATA", "db-1/postgresql")
     assert data_disks.checked({"db-1/postgresql": 8}) == {"db-1/postgresql": 8}
+
+
+def test_while_another_one_is_at_work_its_end_is_to_be_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(words: list[str], **_: object) -> str:
+        raise CommandError(words, 1, "Error: Error acquiring the state lock\n… -lock=false …")
+
+    monkeypatch.setattr(terraform, "run", locked)
+    with pytest.raises(MillraceError, match=r"at work \(.* is locked\); wait until it has ended"):
+        terraform.Terraform("terraform", tmp_path, tmp_path).call("plan")
+
+
+def test_machines_beyond_the_hosts_memory_are_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topology = load_topology(repo_root() / "inventories" / "libvirt" / "topology.yml")
+    monkeypatch.setattr(nodes, "machine_memory", lambda: topology.memory - 1)
+    monkeypatch.setattr(terraform, "for_environment", lambda *_, **__: pytest.fail("it was applied"))
+    with pytest.raises(MillraceError, match="their memory adds up to"):
+        nodes.apply(topology, tmp_path)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from millrace.console import MillraceError
-from millrace.machine import bridge
+from millrace.machine import bridge, sudo
 from millrace.machine.bridge import Bridge, Surroundings
 from millrace.model.outline import Outline
 from millrace.providers.interface import Machine
@@ -85,6 +85,12 @@ def test_it_looks_at_the_daemon_and_its_networks(monkeypatch: pytest.MonkeyPatch
         found = prepared.look(MACHINE)
         assert (found.exists, found.bridge_taken) == (False, True)
     monkeypatch.setattr(bridge, "exists", lambda _: True)
+    # A daemon that does not run, of which the network's file is left: our own bridge is in nobody's way.
+    monkeypatch.setattr(virsh, "running", lambda: False)
+    monkeypatch.setattr(sudo, "exists", lambda path: path == needs.NETWORKS / "millrace-x.xml")
+    found = prepared.look(MACHINE)
+    assert (found.exists, found.bridge_taken, found.daemon_runs) == (True, False, False)
+    monkeypatch.setattr(virsh, "running", lambda: True)
     monkeypatch.setattr(virsh, "networks", dict)
     found = prepared.look(MACHINE)
     assert (found.exists, found.bridge_taken) == (False, True)

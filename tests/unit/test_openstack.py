@@ -129,7 +129,7 @@ def credentials(home: Path) -> Path:
     """Write the clouds.yaml in which the cloud is."""
     path = home / ".config" / "openstack" / "clouds.yaml"
     path.parent.mkdir(parents=True)
-    path.write_text("clouds: {ours: {auth: {password: hush}}, theirs: {}}\n")
+    path.write_text("common: &common {auth: {password: hush}}\nclouds: {ours: {<<: *common}, theirs: {}}\n")
     return path
 
 
@@ -182,7 +182,8 @@ def test_a_file_that_is_named_counts_alone(credentials: Path, monkeypatch: pytes
     [
         ("clouds: {theirs: {}}", "has no cloud 'ours' (openstack.cloud of the topology); it has: theirs"),
         ("clouds: []", "has no cloud 'ours' (openstack.cloud of the topology); it has: none"),
-        ("password: [hush", "is not valid YAML"),
+        ("password: [hush", "is not valid YAML (line 1)"),
+        ("clouds: {ours: {}}", "the cloud 'ours' is empty; it needs `auth`, with auth_url and credentials"),
     ],
 )
 def test_an_entry_that_is_not_there_is_told_without_secrets(

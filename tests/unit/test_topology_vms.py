@@ -128,3 +128,11 @@ def test_a_root_disk_has_room_for_the_image_of_virtual_machines() -> None:
     del content["openstack"]
     with pytest.raises(InvalidInputError, match=r"nodes\.db-1\.disk: must be .*4"):
         parse_topology(content)
+
+
+@pytest.mark.parametrize("cidr", ["10.0.0.0/255.255.255.0", "10.0.0.0/0.0.0.255", "10.0.0.0"])
+def test_a_network_has_a_prefix_length_as_terraform_reads_it(cidr: str) -> None:
+    content = copy.deepcopy(GOOD)
+    content["network"]["cidr"] = cidr
+    with pytest.raises(InvalidInputError, match=r"network\.cidr: must be an IPv4 network such as"):
+        parse_topology(content)

@@ -35,7 +35,7 @@ output "data" {
 
   precondition {
     condition     = length(local.lost) == 0
-    error_message = "The topology no longer has these data disks, and what they hold would be lost: ${join(", ", local.lost)}. Put them back, or release each by name."
+    error_message = "The topology no longer has these data disks, and what they hold would be lost: ${join(", ", local.lost)}. Put them back, or let each go by name: DATA=${join(",", local.lost)}."
   }
   precondition {
     condition     = length(local.shrunk) == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from typing import TYPE_CHECKING, cast
 
@@ -127,6 +128,9 @@ def main(argv: list[str] | None = None) -> int:
         return run(args.arguments)
     except MillraceError as error:
         sys.stderr.write(f"millrace {args.command}: {error}\n")
+        return 1
+    except BrokenPipeError:  # such as of `| head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED

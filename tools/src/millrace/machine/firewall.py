@@ -44,7 +44,8 @@ class Dropped:
 
 def packets(bridge: str, cidr: str, gateway: str, uplink: str) -> list[tuple[str, str, dict[str, str]]]:
     """Return what the nodes need: a name, the hook that it passes and the packet's fields."""
-    node = str(ipaddress.IPv4Network(cidr)[100])
+    network = ipaddress.IPv4Network(cidr)
+    node = str(network[min(100, network.num_addresses // 2)])
     new = {"status": "", "state": "new", "nfproto": "ipv4"}
     asking = {**new, "iif": bridge, "proto": "udp", "saddr": node, "daddr": gateway, "dport": "53"}
     dhcp = {"saddr": "0.0.0.0", "daddr": "255.255.255.255", "sport": "68", "dport": "67"}  # noqa: S104 - nothing is bound

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
@@ -189,9 +190,10 @@ def _network(reader: Reader, value: object, provider: str) -> Network | None:
     before = len(reader.problems)
     cidr = gateway = None
     text = reader.text(fields, "cidr", "network")
-    try:
+    with contextlib.suppress(ValueError):
         cidr = IPv4Network(text) if text else None
-    except ValueError:
+    # Terraform reads no netmask.
+    if text and (cidr is None or not re.search(r"/\d+$", text)):
         reader.add("network.cidr", f"must be an IPv4 network such as 10.77.0.0/24, not {text!r}")
     gateway = _address(reader, fields, "gateway", "network")
     if cidr is not None and not _for_nodes(cidr):

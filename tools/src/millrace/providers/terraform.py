@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MINIMUM = (1, 5, 0)
 VARIABLES = "variables.tfvars.json"
+_LOCKED = "Error acquiring the state lock"
 # What Terraform says of a state that the provider at hand cannot read.
 _OTHER_SCHEMA = "does not match version"
 INSTALL_HINT = (
@@ -85,8 +86,17 @@ class Terraform:
         }
 
     def call(self, *words: str) -> str:
-        """Run a subcommand and return its output."""
-        return run([self.binary, f"-chdir={self.config}", *words], env=self.env)
+        """Run a subcommand and return its output. MillraceError where another one is at work."""
+        try:
+            return run([self.binary, f"-chdir={self.config}", *words], env=self.env)
+        except CommandError as error:
+            if _LOCKED not in error.output:
+                raise
+            message = (
+                f"another `make up`, provision or destroy of this environment is at work ({self.home} is"
+                " locked); wait until it has ended"
+            )
+            raise MillraceError(message) from error
 
     def set_variables(self, variables: dict[str, Any]) -> None:
         """Write the values of the environment's variables."""

@@ -27,10 +27,22 @@ _KINDS = {
     "libvirt_network": "networks",
 }
 _REMOVALS = {
-    "domains": ("virtual machine {name}", "`virsh destroy {name}` and `virsh undefine {name}`"),
-    "volumes": ("volume {name}", "`virsh vol-delete {name} --pool {pool}`, with all that it holds,"),
-    "pools": ("storage pool {name}", "`virsh pool-destroy {name}` and `virsh pool-undefine {name}`"),
-    "networks": ("network {name}", "`virsh net-destroy {name}` and `virsh net-undefine {name}`"),
+    "domains": (
+        "virtual machine {name}",
+        "`virsh -c qemu:///system destroy {name}` and `virsh -c qemu:///system undefine {name}`",
+    ),
+    "volumes": (
+        "volume {name}",
+        "`virsh -c qemu:///system vol-delete {name} --pool {pool}`, with all that it holds,",
+    ),
+    "pools": (
+        "storage pool {name}",
+        "`virsh -c qemu:///system pool-destroy {name}` and `virsh -c qemu:///system pool-undefine {name}`",
+    ),
+    "networks": (
+        "network {name}",
+        "`virsh -c qemu:///system net-destroy {name}` and `virsh -c qemu:///system net-undefine {name}`",
+    ),
 }
 
 
@@ -91,7 +103,10 @@ def vanished(resources: Iterable[dict[str, Any]], found: Things) -> list[str]:
 def remember(path: Path, before: Things) -> None:
     """Write down what there was before an apply, unless an earlier one did not end well."""
     if not path.exists():
-        path.write_text(json.dumps(asdict(before)) + "\n", encoding="utf-8")
+        # In one step: half a note would be worse than none.
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(asdict(before)) + "\n", encoding="utf-8")
+        partial.rename(path)
 
 
 def unfinished(path: Path, now: Things, known: Things) -> Things:
@@ -118,11 +133,13 @@ def remove(things: Things, pool: str) -> None:
 
 def refusals(things: Things, pool: str) -> list[str]:
     """Return a line for each thing of our names that this state did not make, with what removes it."""
-    lines = []
+    lines: list[str] = []
     for kind, (called, removal) in _REMOVALS.items():
         lines += [
             f"libvirt has a {called.format(name=name)} that this state did not make;"
             f" {removal.format(name=name, pool=pool)} removes it"
             for name in getattr(things, kind)
         ]
+    if lines:
+        lines.insert(0, "another state directory may have made these: restore it (XDG_STATE_HOME); or else")
     return lines

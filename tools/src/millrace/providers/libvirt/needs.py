@@ -39,6 +39,7 @@ PACKAGES = {
     "xsltproc": "xsltproc",
 }
 DIRECTORY = Path("/var/lib/libvirt")
+NETWORKS = Path("/etc/libvirt/qemu/networks")
 READY_WITHIN = 60  # seconds
 DAEMONS = ("virtlogd", "libvirtd")
 
@@ -120,7 +121,10 @@ class LibvirtPreparation:
         """Look at the daemon, what it has, and what is in its way."""
         runs = not machine.missing and virsh.running()
         networks = virsh.networks() if runs else {}
-        ours = networks.get(f"millrace-{environment()}") == self.bridge.name
+        own = f"millrace-{environment()}"
+        # A daemon that does not run tells nothing, but its networks are files.
+        kept = not runs and machine.privileged and sudo.exists(NETWORKS / f"{own}.xml")
+        ours = kept or networks.get(own) == self.bridge.name
         others = [name for name, bridge in networks.items() if bridge == self.bridge.name]
         return LibvirtFound(
             bridge=self.bridge,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.access import ssh
 from millrace.console import CommandError, MillraceError, say
+from millrace.model.validation import check_memory, machine_memory
 from millrace.paths import repo_root
 from millrace.providers import contract, data_disks, host_keys, owner, terraform
 from millrace.providers.libvirt import image, leftovers, virsh
@@ -130,6 +131,9 @@ def variables(topology: Topology, state: Path, tool: terraform.Terraform) -> dic
 def apply(topology: Topology, state: Path) -> bool:
     """Make the nodes as the topology says; tell whether anything changed."""
     env = topology.environment
+    # The bootstrap has looked too, but reads a topology without PyYAML and not in each way of writing it.
+    if problems := check_memory(topology, machine_memory()):
+        raise MillraceError("\n".join(problems))
     tool = _terraform(env)
     tool.init()
     note = tool.home / NOTE

@@ -46,19 +46,24 @@ def problem() -> str:
 
 def entry_problem(cloud: str) -> str:
     """Return the line that says that the file lacks the entry `cloud`; else nothing."""
-    from millrace.yamlio import InvalidInputError, load_yaml  # noqa: PLC0415 - the bootstrap has no PyYAML
+    import yaml  # noqa: PLC0415 - the bootstrap has no PyYAML
 
     path = found()
     if path is None:
         return problem()
     try:
-        content = load_yaml(path)
-    except InvalidInputError:
-        # Its parser may quote the file, which holds a password.
-        return f"{path}: is not valid YAML"
+        # Not this project's own dialect: the client's file may have what ours may not (`<<`).
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        # The parser may quote the file, which holds a password.
+        mark = getattr(error, "problem_mark", None)
+        return f"{path}: is not valid YAML{f' (line {mark.line + 1})' if mark else ''}"
     clouds = content.get("clouds") if isinstance(content, dict) else None
     names = sorted(map(str, clouds)) if isinstance(clouds, dict) else []
     if cloud in names:
-        return ""
+        entry = clouds[cloud] if isinstance(clouds, dict) else None
+        if isinstance(entry, dict) and entry:
+            return ""
+        return f"{path}: the cloud {cloud!r} is empty; it needs `auth`, with auth_url and credentials"
     known = ", ".join(names) or "none"
     return f"{path}: has no cloud {cloud!r} (openstack.cloud of the topology); it has: {known}"
