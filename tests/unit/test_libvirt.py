@@ -274,3 +274,27 @@ def test_machines_beyond_the_hosts_memory_are_not_made(
     monkeypatch.setattr(terraform, "for_environment", lambda *_, **__: pytest.fail("it was applied"))
     with pytest.raises(MillraceError, match="their memory adds up to"):
         nodes.apply(topology, tmp_path)
+
+
+def test_a_pool_that_is_being_filled_or_is_not_active_can_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "error: internal error: pool 'millrace-x' has asynchronous jobs running."
+
+    def answer(*words: str) -> str:
+        if words[0] == "pool-refresh":
+            raise CommandError(words, 1, said)
+        return {"pool-list": "millrace-x\n", "vol-list": " image-1   /a/image-1\n"}[words[0]]
+
+    monkeypatch.setattr(virsh, "virsh", answer)
+    assert virsh.volumes("millrace-x") == ["image-1"]
+    assert virsh.volumes("millrace-y") == []
+    done: list[str] = []
+    monkeypatch.setattr(virsh, "pools", lambda: ["millrace-x", "millrace-y"])
+    monkeypatch.setattr(virsh, "active_pools", lambda: ["millrace-x"])
+    monkeypatch.setattr(virsh, "virsh", lambda *words: done.append(" ".join(words)))
+    for pool in ("millrace-x", "millrace-y", "millrace-z"):
+        virsh.start_pool(pool)
+    assert done == ["pool-start millrace-y"]
+    monkeypatch.setattr(virsh, "virsh", answer)
+    said = "error: Failed to open the directory"
+    with pytest.raises(CommandError, match="Failed to open"):
+        virsh.volumes("millrace-x")

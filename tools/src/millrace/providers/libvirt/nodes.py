@@ -171,7 +171,10 @@ def reconcile(topology: Topology, state: Path, tool: terraform.Terraform) -> boo
     if foreign := sort(env, topology.nodes, virsh.domains(f"{name}-"), own).foreign:
         raise MillraceError(refusal(env, foreign, state))
     resources = tool.resources()
-    known, found = leftovers.in_state(resources), leftovers.in_libvirt(name, own)
+    known = leftovers.in_state(resources)
+    if name in known.pools:  # of a pool that is not active, all volumes would look as if they were gone
+        virsh.start_pool(name)
+    found = leftovers.in_libvirt(name, own)
     unfinished = leftovers.unfinished(note, found, known)
     if refused := leftovers.refusals(found.without(known, unfinished), name):
         raise MillraceError("\n".join(refused))

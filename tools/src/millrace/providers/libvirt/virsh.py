@@ -21,6 +21,7 @@ NO_MEMBER = (
     f"libvirt's daemon refuses you, since this login is not in the group {GROUP}:"
     f" `sudo adduser $USER {GROUP}`, then log in again"
 )
+_BUSY = "asynchronous jobs running"
 _OWNER = re.compile(r"owner ([0-9a-f-]{36})")
 
 
@@ -106,9 +107,27 @@ def pools() -> list[str]:
     return virsh("pool-list", "--all", "--name").split()
 
 
+def active_pools() -> list[str]:
+    """Return the names of the storage pools whose volumes can be looked at."""
+    return virsh("pool-list", "--name").split()
+
+
+def start_pool(name: str) -> None:
+    """Make a pool active that is there and is not."""
+    if name in pools() and name not in active_pools():
+        virsh("pool-start", name)
+
+
 def volumes(pool: str) -> list[str]:
-    """Return the names of a pool's volumes, as its directory has them now."""
-    virsh("pool-refresh", pool)
+    """Return the names of a pool's volumes, as its directory has them now; none of an inactive pool."""
+    if pool not in active_pools():
+        return []
+    try:
+        virsh("pool-refresh", pool)
+    except CommandError as error:
+        # While a volume is filled, its pool cannot be read anew; what the daemon knows has to do.
+        if _BUSY not in error.output:
+            raise
     return [line.split()[0] for line in virsh("vol-list", pool).splitlines() if line.split()]
 
 
@@ -121,7 +140,7 @@ def remove_domain(name: str) -> None:
 
 def remove_pool(name: str) -> None:
     """Forget a storage pool; the files in its directory stay."""
-    if name in virsh("pool-list", "--name").split():
+    if name in active_pools():
         virsh("pool-destroy", name)
     virsh("pool-undefine", name)
 
