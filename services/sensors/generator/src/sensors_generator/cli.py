@@ -8,5 +8,5 @@ from sensors_generator.settings import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until SIGTERM or the limit; 0 when all was delivered, 1 when not, 2 for wrong settings."""
+    """Run until SIGTERM or the limit; then 0; 1 after an error, 2 for wrong settings."""
     return run_service("sensors-generator", "Send sensor readings to Kafka.", Settings, run, arguments)
