@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 from sensors_oracle.reference import Reading, judge
 
 from millrace_common import service
+from millrace_common.buffer import Buffer, BufferSettings
 from millrace_common.config import parse_config
 from sensors_contract.readings import format_time, from_micros
 from sensors_generator import app, cli
@@ -270,3 +271,33 @@ def test_wrong_settings_end_with_a_line_each(tmp_path: Path, capsys: pytest.Capt
         f"{path}: http.port: expected at most 65535, got 99999",
         f"{path}: buffer: is missing; it has no default",
     ]
+
+
+def test_refused_readings_are_listed_sent_again_or_deleted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = service_at(tmp_path, monkeypatch, Instant)
+    monkeypatch.setattr(service, "stop_on_signals", threading.Event)
+    assert cli.refused(command) == 1
+    assert capsys.readouterr().err == f"{tmp_path}/buffer.sqlite: there is no buffer yet\n"
+    with Buffer(BufferSettings(str(tmp_path / "buffer.sqlite")), lambda: START / SECOND) as buffer:
+        buffer.put("t", [(b"a", b"1"), (b"a", b"2"), (b"a", b"3")], threading.Event())
+        buffer.refuse(buffer.ids("t")[:2], "NoRight: t")
+        assert cli.refused(command) == 0
+        line = "t: 2 messages, the last at 2026-11-21T19:00:00+00:00: NoRight: t\n"
+        assert capsys.readouterr().out == line
+        for option in ("--again", "--drop"):
+            assert cli.refused([*command, option]) == 1
+            assert capsys.readouterr().err.endswith(
+                "another process uses this buffer: stop the service first\n"
+            )
+    assert cli.refused([*command, "--again"]) == 0
+    assert capsys.readouterr().out == f"to be sent again: {line}"
+    with Buffer(BufferSettings(str(tmp_path / "buffer.sqlite"))) as buffer:
+        assert [row.value for row in buffer.rows("t", 0, 9, 999)] == [b"3", b"1", b"2"]
+        assert (buffer.waiting, buffer.refused) == (3, 0)
+        buffer.refuse(buffer.ids("t"), "NoRight: t")
+    assert cli.refused([*command, "--drop"]) == 0
+    assert capsys.readouterr().out.startswith("deleted: t: 3 messages")
+    assert cli.refused(command) == 0
+    assert capsys.readouterr().out == "nothing was refused\n"
