@@ -127,7 +127,7 @@ chaos: ## Faults while data flows, on disposable nodes: ROUNDS=3 SEED=1 (NAIVE=1
 	@$(STDLIB) millrace.model.lasting chaos
 	@$(MAKE) tools
 	@PYTHONPATH=tests/chaos:tests/support:$(subst $(space),:,$(SERVICES)) .venv/bin/python -m rounds
-bench: ## Figures of the running lab, into reports/bench.json and docs/benchmarks.md: PARTS=a,b,c,d,e,f ROUNDS=5
+bench: ## Figures of the running lab, into reports/bench.json and docs/benchmarks.md: PARTS=a,b,c,d,e,f,g ROUNDS=5
 	@$(STDLIB) millrace.model.lasting bench
 	@$(MAKE) tools
 	@BENCH_SECONDS=$(SECONDS) PYTHONPATH=tests/bench:tests/support:$(subst $(space),:,$(SERVICES)) .venv/bin/python -m bench

@@ -1,8 +1,9 @@
 """`make bench`: measures the running lab and writes reports/bench.json and docs/benchmarks.md.
 
-PARTS=a,b,c,d,e,f, ROUNDS=5 (of a), ROWS=600000 (a round of a), SEED=1 and BENCH_SECONDS=120 (of d) come from
-the environment. What a part needed is removed and what it stopped is started again, also when it is broken
-off. Exit status 1 when a part could not be measured; a goal that is missed is reported and is no failure.
+PARTS=a,b,c,d,e,f,g, ROUNDS=5 (of a), ROWS=600000 (a round of a), SEED=1 and BENCH_SECONDS=120 (of d) come
+from the environment. What a part needed is removed and what it stopped is started again, also when it is
+broken off. Exit status 1 when a part could not be measured; a goal that is missed is reported and is no
+failure.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import buffering
 import latency
 import page
 import probe
@@ -41,10 +43,11 @@ PARTS: Mapping[str, Callable[[], list[Figure]]] = {
     "e": rest.recorded,
     "b": latency.measure,
     "c": storage.measure,
+    "g": buffering.measure,
     "a": throughput.compare,
     "f": throughput.vary,
 }
-ALL = "a,b,c,d,e,f"
+ALL = "a,b,c,d,e,f,g"
 
 
 def chosen(text: str) -> list[str]:

@@ -26,6 +26,7 @@ TITLES = {
     "d": "The lab at rest",
     "e": "Durations",
     "f": "Throughput as the load changes",
+    "g": "What the generator's buffer waits for the disk",
 }
 NOTHING = "Not measured yet.\n"
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import buffering
 import contest
 import latency
 import pytest
@@ -16,6 +17,7 @@ import storage
 import throughput
 from contest import Load
 
+from millrace.access import remote
 from millrace.console import MillraceError
 from millrace.verbs.durations import AGAIN, COLD, Run
 from millrace.verbs.footprint import Footprint
@@ -195,3 +197,29 @@ def test_the_producer_sends_each_sensor_to_one_partition_in_order_of_event_times
     for sensor, _ in contest.sensors(6):
         times = [message["timestamp"].ljust(27, "0") for _, _, key, message in sent if key == sensor]
         assert times == sorted(times)
+
+
+def test_the_buffer_is_measured_by_the_real_one_and_as_ratios_of_its_rounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(buffering, "ROUNDS", 2)
+    monkeypatch.setattr(buffering, "GROUPS", {"3": 2, "1000": 1})
+
+    def here(_node: str, argv: list[str], stdin: str) -> str:
+        command = [sys.executable, *argv[1:]]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.run(  # noqa: S603 - our own argv
+            command, input=stdin, env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    monkeypatch.setattr(remote, "run", here)
+    found = by_name(buffering.measure())
+    for size in ("3", "1,000"):
+        full, normal, beside = (
+            found[f"g: a commit of {size} readings, {what}"]
+            for what in ("synchronous=FULL", "synchronous=NORMAL", "FULL beside NORMAL")
+        )
+        assert len(full.runs) == len(normal.runs) == len(beside.runs) == 2
+        assert beside.runs == pytest.approx(
+            [a / b for a, b in zip(full.runs, normal.runs, strict=True)], rel=0.01
+        )

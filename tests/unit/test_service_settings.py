@@ -98,3 +98,16 @@ def test_a_timer_starts_its_service_when_the_schedule_says_so() -> None:
     for name in ("sensors-lake", "sensors-lifecycle"):
         timer = unit(name, "timer")
         assert {"RandomizedDelaySec=0", "AccuracySec=1s"} <= set(timer)
+
+
+def test_a_buffer_lies_where_its_service_may_write_and_what_is_there_stays() -> None:
+    environment = rendering.environment("lab")
+    found = []
+    for use in (use for use in USES if use.hosts == "applications"):
+        name = environment.render(use, "apps-1", "{{ python_service_name }}", {})
+        config = json.loads(environment.render(use, "apps-1", CONFIG, {}))
+        if "buffer" in config:
+            assert Path(config["buffer"]["path"]).parent == Path("/var/lib") / name
+            assert f"StateDirectory={name}" in unit(name)
+            found.append(name)
+    assert found == ["sensors-generator"]

@@ -12,7 +12,8 @@ from kafka.errors import KafkaConnectionError, KafkaTimeoutError  # type: ignore
 from prometheus_client import CollectorRegistry
 from replay_fakes import HOURS, SECOND, START, Broker, Machine, make, replayed, times_and_values
 
-from millrace_common import service
+from millrace_common import producer, service
+from millrace_common.watch import Watch
 from sensors_replay import app, cli
 from sensors_replay.store import Store
 
@@ -88,6 +89,36 @@ def test_a_failed_message_makes_its_batch_go_again_by_a_new_connection(tmp_path:
     assert [value for _, value in stamped] == [0.0, 1.0, 1.0, 1.0, 2.0]
     assert len(set(stamped[1:4])) == 1, "the same time again"
     assert (replay.delivery.failed, broker.closed) == (1, 2)
+
+
+def test_a_batch_that_makes_no_progress_goes_again_by_a_new_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent(Broker):
+        """Answers nothing until it is closed, when all that is pending fails; then it is well."""
+
+        pending: list[Callable[[BaseException], None]] = []  # noqa: RUF012 - one for the test
+
+        def add_callback(self, call: Callable[[object], None]) -> None:
+            if self.closed:
+                super().add_callback(call)
+
+        def add_errback(self, call: Callable[[BaseException], None]) -> None:
+            if not self.closed:
+                self.pending.append(call)
+
+        def close(self, timeout: float) -> None:
+            super().close(timeout)
+            while self.pending:
+                self.pending.pop()(KafkaConnectionError())
+
+    monkeypatch.setattr(producer, "Watch", partial(Watch, 0.0))
+    machine = Machine()
+    broker = Silent(machine)
+    replay = make(tmp_path, machine, broker, limit_hours=1)
+    assert replay.run() == 0
+    assert [value for _, value in times_and_values(broker.sent)] == [0.0, 0.0]
+    assert (replay.delivery.failed, replay.delivery.acknowledged) == (1, 1)
 
 
 def test_a_stop_while_messages_are_pending_leaves_them_to_the_next_run(

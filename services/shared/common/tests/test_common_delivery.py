@@ -9,18 +9,6 @@ from prometheus_client import CollectorRegistry
 from millrace_common.delivery import Delivery
 
 
-def test_health_tells_the_silence() -> None:
-    now = [0.0]
-    delivery = Delivery(CollectorRegistry(), "test", lambda: now[0])
-    delivery.sent()
-    now[0] = 15.0
-    assert delivery.silence(15) is None
-    now[0] = 16.0
-    assert delivery.silence(15) == "no acknowledgement for 16 s (1 pending, 0 failed)"
-    delivery.succeeded()
-    assert delivery.silence(15) is None
-
-
 def test_settled_waits_for_the_last_message_whatever_becomes_of_it() -> None:
     delivery = Delivery(CollectorRegistry(), "test")
     assert delivery.settled(0)

@@ -11,16 +11,7 @@ def first_tick(now: int, interval: int) -> int:
     return (now // interval + 1) * interval
 
 
-def next_tick(tick: int, now: int, interval: int, *, catch_up: bool = False) -> tuple[int, int]:
-    """Return the tick after `tick` and how many were left out.
-
-    Who is late goes on with the newest tick that is due instead of sending all that it missed, unless
-    `catch_up`. A clock that was set back starts the schedule anew.
-    """
+def next_tick(tick: int, now: int, interval: int) -> int:
+    """Return the tick after `tick`, however late; a clock that was set back starts the schedule anew."""
     following = tick + interval
-    if following - now > 2 * interval:
-        return first_tick(now, interval), 0
-    newest = now // interval * interval
-    if catch_up or newest <= following:
-        return following, 0
-    return newest, (newest - following) // interval
+    return first_tick(now, interval) if following - now > 2 * interval else following

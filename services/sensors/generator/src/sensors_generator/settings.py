@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from millrace_common.buffer import BufferSettings  # noqa: TC001 - the settings reader resolves it at run time
 from millrace_common.config import ConfigError, setting
 from millrace_common.http import HttpSettings  # noqa: TC001 - the settings reader resolves it at run time
 from millrace_common.kafka import KafkaSettings  # noqa: TC001 - the settings reader resolves it at run time
@@ -39,6 +40,8 @@ class Settings:
 
     kafka: KafkaSettings
     http: HttpSettings
+    buffer: BufferSettings
+    """Where readings are kept until Kafka has acknowledged them."""
     topic: str = setting("sensors.measurements", minimum=1)
     sensors: tuple[SensorSettings, ...] | None = None
     count: int | None = setting(None, minimum=1, maximum=100_000)
@@ -48,15 +51,9 @@ class Settings:
     anomaly_share: float = setting(0.01, minimum=0, maximum=1)
     limit: int | None = setting(None, minimum=1)
     """Messages in all; then the process ends (for tests)."""
-    catch_up: bool = False
-    """Send the readings of missed ticks late instead of leaving them out."""
-    max_pending: int = setting(10_000, minimum=1)
-    """Messages that may wait for their acknowledgement; beyond, ticks are left out."""
     linger_ms: int = setting(5, minimum=0)
-    delivery_timeout_s: float = setting(600.0, minimum=1)
-    """After this long without an acknowledgement a message counts as failed."""
     healthy_within_s: float = setting(15.0, minimum=1)
-    """Unhealthy when nothing was acknowledged for this long (or for three intervals, if longer)."""
+    """Unhealthy when a reading has waited for Kafka for this long (or for three intervals, if longer)."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     def __post_init__(self) -> None:

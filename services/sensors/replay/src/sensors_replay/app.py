@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from millrace_common import producer
+from millrace_common import client
 from millrace_common.delivery import Delivery
 from millrace_common.http import HealthServer
 from millrace_common.logs import fields
@@ -41,7 +41,7 @@ _SECOND = 1_000_000
 
 def connect(settings: Settings) -> Producer:
     """Return a client for the replay; KafkaError if no broker answers."""
-    return producer.connect(settings.kafka, "sensors-replay", settings.linger_ms, settings.delivery_timeout_s)
+    return client.connect(settings.kafka, "sensors-replay", settings.linger_ms, settings.delivery_timeout_s)
 
 
 class Replay:
@@ -155,6 +155,7 @@ class Replay:
             if not all(self._sender.send(key, value) for key, value in content):
                 return False
             while not self.delivery.settled(1.0):
+                self._sender.give_up_if_stalled()
                 if self._stop.is_set() and not self.delivery.settled(FLUSH_S):
                     return False
             if self.delivery.failed == failed:

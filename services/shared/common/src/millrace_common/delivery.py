@@ -30,13 +30,11 @@ class Delivery:
         """
         self._clock = clock
         self._lock = threading.Condition()
-        self._last_ack = clock()
         self._last_log = float("-inf")
         self._unlogged = 0
         self.produced = 0
         self.acknowledged = 0
         self.failed = 0
-        self.failed_in_a_row = 0
         self._produced = Counter(
             f"{name}_produced", "Messages handed to the Kafka client.", registry=registry
         )
@@ -73,8 +71,6 @@ class Delivery:
         """Count an acknowledgement."""
         with self._lock:
             self.acknowledged += 1
-            self.failed_in_a_row = 0
-            self._last_ack = self._clock()
             self._lock.notify_all()
         self._acknowledged.inc()
         self._ack_time.set_to_current_time()
@@ -84,7 +80,6 @@ class Delivery:
         self._failed.inc()
         with self._lock:
             self.failed += 1
-            self.failed_in_a_row += 1
             self._unlogged += 1
             self._lock.notify_all()
             now = self._clock()
@@ -92,14 +87,6 @@ class Delivery:
                 return
             count, self._unlogged, self._last_log = self._unlogged, 0, now
         log.error("messages were not delivered", extra=fields(count=count, error=repr(error)))
-
-    def silence(self, allowed: float) -> str | None:
-        """Health check: None, or the reason when nothing was acknowledged for more than `allowed` seconds."""
-        with self._lock:
-            quiet = self._clock() - self._last_ack
-        if quiet <= allowed:
-            return None
-        return f"no acknowledgement for {quiet:.0f} s ({self.pending} pending, {self.failed} failed)"
 
     def _waiting(self) -> int:
         return self.produced - self.acknowledged - self.failed

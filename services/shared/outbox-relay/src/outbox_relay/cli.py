@@ -6,19 +6,21 @@ import logging
 from typing import TYPE_CHECKING
 
 import psycopg2
-from kafka import KafkaProducer  # type: ignore[import-untyped] # kafka-python has no type hints
-from kafka.errors import KafkaError  # type: ignore[import-untyped] # the same
+from kafka.errors import KafkaError  # type: ignore[import-untyped] # kafka-python has no type hints
 from prometheus_client import CollectorRegistry
 
+from millrace_common import client
 from millrace_common.http import HealthServer
 from millrace_common.logs import fields
 from millrace_common.service import run_service
 from outbox_relay.outbox import Outbox
-from outbox_relay.relay import Producer, Relay
+from outbox_relay.relay import Relay
 from outbox_relay.settings import Settings
 
 if TYPE_CHECKING:
     import threading
+
+    from outbox_relay.relay import Producer
 
 log = logging.getLogger(__name__)
 RECOVERABLE: tuple[type[Exception], ...] = (psycopg2.Error, KafkaError)
@@ -26,20 +28,9 @@ RECOVERABLE: tuple[type[Exception], ...] = (psycopg2.Error, KafkaError)
 
 def connect_producer(settings: Settings) -> Producer:
     """Return an idempotent producer that takes large rows; KafkaError if no broker answers."""
-    producer: Producer = KafkaProducer(
-        **settings.kafka.client_arguments(),
-        client_id=settings.name,
-        acks="all",
-        enable_idempotence=True,
-        linger_ms=5,
-        max_request_size=settings.max_request_bytes,
-        delivery_timeout_ms=settings.ack_timeout_s * 1000,
-        max_block_ms=10_000,
-        bootstrap_timeout_ms=10_000,
-        allow_auto_create_topics=False,
-        metrics_enabled=False,
+    return client.connect(
+        settings.kafka, settings.name, 5, settings.ack_timeout_s, settings.max_request_bytes
     )
-    return producer
 
 
 def run(settings: Settings, stop: threading.Event) -> int:

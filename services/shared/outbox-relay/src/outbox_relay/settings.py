@@ -30,8 +30,8 @@ class Settings:
     batch_bytes: int = setting(16_777_216, minimum=1)
     """A batch ends with the row that reaches this many bytes, so that large rows don't pile up in memory."""
     max_request_bytes: int = setting(12_582_912, minimum=1024)
-    ack_timeout_s: float = setting(60.0, minimum=1)
-    """A batch whose acknowledgements take longer is given up, its rows stay and are sent again."""
+    ack_timeout_s: float = setting(20.0, minimum=1)
+    """A batch whose acknowledgements take longer is given up; its rows stay and are sent by a new client."""
     healthy_within_s: float = setting(15.0, minimum=1)
     """Unhealthy when no round has succeeded for this long."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
