@@ -2,8 +2,7 @@
 
 A client is given up when one of its messages fails or a lane makes no progress, and what it had not
 acknowledged is sent again by the next one, from the oldest message on. So a message may be sent twice. But of
-those with one key none is in the topic before all that were taken earlier are there, or refused for good:
-those with one key none is in the topic before all that were taken earlier are there, or were refused:
+those with one key none is there before all that were taken earlier are, or were refused for good.
 """
 
 from __future__ import annotations
