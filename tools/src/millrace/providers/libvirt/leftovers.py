@@ -27,22 +27,10 @@ _KINDS = {
     "libvirt_network": "networks",
 }
 _REMOVALS = {
-    "domains": (
-        "virtual machine {name}",
-        "`virsh -c qemu:///system destroy {name}` and `virsh -c qemu:///system undefine {name}`",
-    ),
-    "volumes": (
-        "volume {name}",
-        "`virsh -c qemu:///system vol-delete {name} --pool {pool}`, with all that it holds,",
-    ),
-    "pools": (
-        "storage pool {name}",
-        "`virsh -c qemu:///system pool-destroy {name}` and `virsh -c qemu:///system pool-undefine {name}`",
-    ),
-    "networks": (
-        "network {name}",
-        "`virsh -c qemu:///system net-destroy {name}` and `virsh -c qemu:///system net-undefine {name}`",
-    ),
+    "domains": ("virtual machine {name}", "`{virsh} destroy {name}` and `{virsh} undefine {name}`"),
+    "volumes": ("volume {name}", "`{virsh} vol-delete {name} --pool {pool}`, with all that it holds,"),
+    "pools": ("storage pool {name}", "`{virsh} pool-destroy {name}` and `{virsh} pool-undefine {name}`"),
+    "networks": ("network {name}", "`{virsh} net-destroy {name}` and `{virsh} net-undefine {name}`"),
 }
 
 
@@ -137,7 +125,7 @@ def refusals(things: Things, pool: str) -> list[str]:
     for kind, (called, removal) in _REMOVALS.items():
         lines += [
             f"libvirt has a {called.format(name=name)} that this state did not make;"
-            f" {removal.format(name=name, pool=pool)} removes it"
+            f" {removal.format(name=name, pool=pool, virsh=virsh.COMMAND)} removes it"
             for name in getattr(things, kind)
         ]
     if lines:

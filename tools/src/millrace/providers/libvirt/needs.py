@@ -66,8 +66,8 @@ class LibvirtFound:
         found = []
         if self.bridge_taken:
             found.append(
-                f"the bridge {self.bridge.name} is there and not this environment's (`virsh net-list --all`);"
-                " remove it, or change network.bridge in the topology"
+                f"the bridge {self.bridge.name} is there and not this environment's"
+                f" (`{virsh.COMMAND} net-list --all`); remove it, or change network.bridge in the topology"
             )
         if not self.member:
             found.append(virsh.NO_MEMBER)

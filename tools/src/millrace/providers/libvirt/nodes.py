@@ -193,7 +193,7 @@ def refusal(env: str, foreign: list[str], state: Path) -> str:
     return (
         f"{names} belong to another owner than the one in {state}.\n"
         "Another user or a lost state directory made them. Restore that directory (XDG_STATE_HOME), or\n"
-        "remove them with `virsh destroy` and `virsh undefine`."
+        f"remove them with `{virsh.COMMAND} destroy` and `{virsh.COMMAND} undefine`."
     )
 
 
@@ -224,7 +224,8 @@ def stop(env: str, state: Path) -> bool:
     while running := [one.name for one in own if virsh.virsh("domstate", one.name).strip() == "running"]:
         if time.monotonic() > end:
             message = (
-                f"{', '.join(running)} did not shut down within {STOPPED_WITHIN} s; `virsh destroy` ends it"
+                f"{', '.join(running)} did not shut down within {STOPPED_WITHIN} s;"
+                f" `{virsh.COMMAND} destroy` ends it"
             )
             raise MillraceError(message)
         time.sleep(1)

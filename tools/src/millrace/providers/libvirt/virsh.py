@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 URI = "qemu:///system"
+# For messages: without the address, a user who is not root asks a daemon of their own.
+COMMAND = f"virsh -c {URI}"
 GROUP = "libvirt"
 NO_MEMBER = (
     f"libvirt's daemon refuses you, since this login is not in the group {GROUP}:"
