@@ -103,6 +103,15 @@ WITH_ARGUMENTS = frozenset(
 VARIABLES = "its options are variables of the environment, as of `make`: ENV=lab, YES=1, … (make help)"
 
 
+def _explain(command: str, word: str) -> int:
+    """Answer a word that a subcommand does not read: nothing may run because of it. Return the status."""
+    if word in {"-h", "--help"}:
+        sys.stdout.write(f"millrace {command}: {COMMANDS[command][1]}; {VARIABLES}\n")
+        return 0
+    sys.stderr.write(f"millrace {command}: takes no arguments; {VARIABLES}\n")
+    return 2
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a subcommand; return its exit status."""
     parser = argparse.ArgumentParser(prog="millrace", formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -111,13 +120,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     args = parser.parse_args(argv)
     if args.arguments and args.command not in WITH_ARGUMENTS:
-        # Nothing may run because of a word that it does not read: `millrace destroy --help`.
-        asked = args.arguments[0] in {"-h", "--help"}
-        told = f"millrace {args.command}: {COMMANDS[args.command][1]}; {VARIABLES}"
-        (sys.stdout if asked else sys.stderr).write(
-            f"{told}\n" if asked else f"millrace {args.command}: takes no arguments; {VARIABLES}\n"
-        )
-        return 0 if asked else 2
+        return _explain(args.command, args.arguments[0])
     if wrong := wrong_environment():
         sys.stderr.write(f"{wrong}\n")
         return 2

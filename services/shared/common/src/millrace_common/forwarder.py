@@ -83,18 +83,16 @@ class Forwarder:
         self._events: queue.SimpleQueue[Callable[[float], None]] = queue.SimpleQueue()
         self._woken = threading.Event()
         self._client: Client | None = None
-        self._generation = (
-            0  # of the client: what an earlier one says of a failure is of no interest any more
-        )
+        # Of the client: what an earlier one says of a failure is of no interest any more.
+        self._generation = 0
         self._connecting = False
         self._not_before = float("-inf")  # when to connect
         self._progress = True  # since the last client was given up
         self._cursor = 0  # the id of the last message that this client was given
         self._in_flight: dict[int, tuple[int, int]] = {}  # id -> lane and size, in the order of ids
         self._done: set[int] = set()  # acknowledged, but still in the buffer
-        self._careful = (
-            0  # up to this id one message at a time, since one of them may be one that Kafka refuses
-        )
+        # Up to this id one message at a time, since one of them may be one that Kafka refuses.
+        self._careful = 0
         self._sent = 0  # the largest id ever sent by this process
         self._blocked_since: float | None = None  # since when the client takes nothing
         self._topic_since: float | None = None  # since when the brokers say that the topic can't be had
